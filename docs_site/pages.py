@@ -20,9 +20,10 @@ from carecase_worker.errors import ClientError
 from carecase_worker.intake.app import create_app
 from carecase_worker.settings.model import DatabaseSettings, Settings
 from carecase_worker.settings.sections.access import ClientSettings
+from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.settings.sections.section import Section
 from carecase_worker.settings.sections.webhooks import WebhookSettings
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.redis.client import StoreClient
 
 _NAMED: Mapping[str, type[Section]] = {
     "databases": DatabaseSettings,
@@ -75,9 +76,7 @@ def settings_page() -> str:
         "From the code. How a configuration is written and checked, and what must hold between settings:"
         " [configuration](../configuration.md); which to change when: [tune](../how-to/tune.md).",
     ]
-    for name, field in Settings.model_fields.items():
-        section = _NAMED.get(name) or type(field.default)
-        header = f"{name}.NAME" if name in _NAMED else name
+    for header, section in _sections():
         lines += ["", f"## `[{header}]`", "", inspect.getdoc(section) or ""]
         rows = []
         for leaf, setting in section.model_fields.items():
@@ -86,6 +85,14 @@ def settings_page() -> str:
             rows.append((f"`{told}`<br>`{variable}`", _default(setting), setting.description))
         lines += _table(("setting", "default", "meaning"), rows)
     return "\n".join(lines) + "\n"
+
+
+def _sections() -> Iterator[tuple[str, type[Section]]]:
+    """The header and the model of each section; a client's mappings come after the clients."""
+    for name, field in Settings.model_fields.items():
+        yield (f"{name}.NAME", _NAMED[name]) if name in _NAMED else (name, type(field.default))
+        if name == "clients":
+            yield "clients.NAME.files.MAPPING", FileSettings
 
 
 def _default(setting: FieldInfo) -> str:
@@ -137,7 +144,7 @@ def _leaves(path: str, group: Any) -> Iterator[tuple[str, Any]]:
 @cache
 def description() -> dict[str, Any]:
     """The description that an intake serves. It is the same whatever Redis holds, so none is asked."""
-    with patch.object(JobStore, "check"):
+    with patch.object(StoreClient, "check"):
         return create_app(Settings.model_validate({"jwt": {"secret": "a secret that signs nothing at all"}})).openapi()
 
 

@@ -21,8 +21,7 @@ from tests.elapsing import elapse as elapse_for
 from tests.kept import KeptDirectories
 from tests.scheduling import Scheduling, place_in_line
 from tests.services import Services, services
-
-from carecase_worker.store.job_store import JobStore
+from tests.stores import Stores
 
 # a shell that runs tests in the background has them ignore Ctrl-C, and so would every command that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -101,16 +100,16 @@ def raw_redis(servers: Services) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def store(servers: Services) -> Iterator[JobStore]:
+def store(servers: Services) -> Iterator[Stores]:
     """A job store with nothing in it."""
     made = servers.store(f"t{next(_prefixes)}:", width=2, renotify_after_seconds=2, lease_seconds=15)
-    made.check()
+    made.client.check()
     yield made
-    made.close()
+    made.client.close()
 
 
 @pytest.fixture
-def elapse(servers: Services, store: JobStore) -> Callable[[timedelta], None]:
+def elapse(servers: Services, store: Stores) -> Callable[[timedelta], None]:
     """Lets time go by for that job store."""
     return partial(elapse_for, servers.redis_url, store)
 

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import redis
+from tests.stores import Stores
 
 from carecase_worker.clock import milliseconds
-from carecase_worker.store.job_store import JobStore
 
 _MOVED_BACK = """
 local prefix, ms = ARGV[1], tonumber(ARGV[2])
@@ -45,7 +45,7 @@ until cursor == '0'
 """
 
 
-def elapse(url: str, store: JobStore, by: timedelta) -> None:
+def elapse(url: str, store: Stores, by: timedelta) -> None:
     """Let so much time go by for a job store, at once; a negative time is a clock that is set back."""
     with redis.Redis.from_url(url) as client:
         client.eval(_MOVED_BACK, 0, store.keys.prefix, milliseconds(by))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.ports import free_port
+from tests.stores import Stores
 
 from carecase_worker.clock import system_sleep
 from carecase_worker.embedded.children import Children
@@ -14,7 +15,6 @@ from carecase_worker.embedded.servers import postgres, valkey
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.schema.migration import create_database
 
 PASSWORDS = {"default": "secret", "carecase": "own", "flower": "lesser"}
@@ -29,10 +29,10 @@ class Services:
     flower_redis_url: str
     postgres_url: str
 
-    def store(self, prefix: str, **jobs: object) -> JobStore:
+    def store(self, prefix: str, **jobs: object) -> Stores:
         """A job store under a prefix of its own; `jobs` are settings of `[jobs]`."""
         redis = RedisSettings.model_validate({"url": self.redis_url, "prefix": prefix})
-        return JobStore(redis, JobSettings.model_validate(jobs))
+        return Stores(redis, JobSettings.model_validate(jobs))
 
 
 def redis_url(port: int, user: str = "default") -> str:
@@ -44,7 +44,7 @@ def redis_url(port: int, user: str = "default") -> str:
 def lone_valkey(place: Path) -> Iterator[int]:
     """Start a Valkey that nobody else uses; its port. Stop it at the end."""
     port, children = free_port(), Children(system_sleep)
-    store = JobStore(RedisSettings.model_validate({"url": redis_url(port)}), JobSettings())
+    store = Stores(RedisSettings.model_validate({"url": redis_url(port)}), JobSettings())
     try:
         command = valkey(place, port, PASSWORDS, place.with_suffix(".log"), process_environment())
         children.wait_ready(children.start(command), lambda: answers(store), 120)
@@ -82,9 +82,9 @@ def services(place: Path) -> Iterator[Services]:
             children.stop(("postgresql",), 20)
 
 
-def answers(store: JobStore) -> bool:
+def answers(store: Stores) -> bool:
     try:
-        store.ping()
+        store.client.ping()
     except StoreUnavailable:
         return False
     return True

@@ -22,7 +22,7 @@ HOMES = {
     "fastapi": ("intake/",),
     "starlette": ("intake/",),
     "uvicorn": ("intake/",),
-    "redis": ("store/redis/connection.py", "store/job_store.py"),
+    "redis": ("store/redis/connection.py",),
     "sqlalchemy": ("targets/",),
     "psycopg": ("targets/dialects/postgresql/",),
     "sqlite3": ("targets/dialects/sqlite/",),

@@ -153,13 +153,13 @@ class StorageFull(CareCaseError):
 class FailureKind(Enum):
     """Kinds of failure of a target database, by their consequence for the chunk at hand."""
 
-    AWAY = "away"  # the database is not answering, or not ready: try the chunk again later
-    CONTENTION = "contention"  # it chose this transaction as the loser: try again at once
-    CONFLICT = "conflict"  # an item breaks a constraint: that item's own fault
-    REFUSED = "refused"  # an item is refused for a reason outside itself
+    AWAY = "away"  # the database does not respond, or is not ready: try the chunk again later
+    CONTENTION = "contention"  # this transaction lost a deadlock or conflict: try again at once
+    CONFLICT = "conflict"  # an item breaks a constraint: the item is at fault
+    REFUSED = "refused"  # an item is refused for a reason other than its content
     TOO_SLOW = "too-slow"  # a deadline ran out: try again later
     UNREADABLE = "unreadable"  # this worker is older than the chunk: another one may take it
-    UNEXPECTED = "unexpected"  # a fault of ours: try again a few times
+    UNEXPECTED = "unexpected"  # an error of this program: try again a few times
 
 
 @dataclass(frozen=True, slots=True)

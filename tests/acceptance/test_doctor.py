@@ -91,7 +91,7 @@ def test_what_is_wrong_is_reported_with_what_to_do_and_without_secrets(servers: 
     expected = [
         ("clients.ann", "carecase keys new ann"),
         ("jwt.secret", "CARECASE_JWT_SECRET"),
-        ("databases.one", "refuses this user or its password"),
+        ("databases.one", "rejects the user or the password"),
         ("databases.two", "run carecase db upgrade"),
         ("workers", "start: carecase worker"),
     ]

@@ -83,7 +83,7 @@ def test_it_runs_without_a_home(tmp_path: Path) -> None:
         ("echo '[' > carecase.toml; carecase worker --config carecase.toml", "carecase.toml: is not TOML"),
         ("carecase db check", "databases: there are none"),
         ("carecase flower", "flower.password: is required; set CARECASE_FLOWER_PASSWORD"),
-        ("echo '{}' > stack.json; carecase jobs", "stack.json: is not what carecase up writes"),
+        ("echo '{}' > stack.json; carecase jobs", "stack.json: was not written by carecase up"),
         ("echo '{}' > stack.json; carecase doctor 1>&2", "stack.json: cannot be read"),
         ("carecase jobs --url http://h:99999", "Not a valid service URL"),
         ("carecase jobs --url http://a..b", "Not a valid service URL"),

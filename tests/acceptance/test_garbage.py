@@ -17,13 +17,13 @@ from kombu.transport import redis as redis_transport
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.services import lone_valkey, redis_url
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import pack
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.settings.loading import load, process_environment
-from carecase_worker.store.job_store import JobStore
 
 MARK = "xyzzy-4711"
 QUEUE = "b:cases.demo"
@@ -47,7 +47,7 @@ class Worker:
 
     process: "subprocess.Popen[bytes]"
     broker: "redis.Redis"
-    store: JobStore
+    store: Stores
     notifier: Notifier
     log: Path
 
@@ -58,8 +58,8 @@ class Worker:
         """Send a case; it is applied."""
         (chunk,) = chunks_of(a_batch(a_case(1)))
         new = a_new_job()
-        self.notifier.notify("demo", self.store.admit(new, {0: pack(chunk)}).to_notify)
-        eventually(lambda: self.store.job(new.job_id).state.final, what="the case is applied")
+        self.notifier.notify("demo", self.store.batches.admit(new, {0: pack(chunk)}).to_notify)
+        eventually(lambda: self.store.jobs.job(new.job_id).state.final, what="the case is applied")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
             made = Worker(
                 process,
                 redis.Redis.from_url(url),
-                JobStore(settings.redis, settings.jobs),
+                Stores(settings.redis, settings.jobs),
                 Notifier(celery_app(settings)),
                 log,
             )
@@ -214,4 +214,4 @@ def test_after_all_that_the_worker_is_the_same_and_has_logged_nothing_of_it(work
         lambda: broker.llen(QUEUE) == broker.hlen("b:unacked") == broker.zcard("b:unacked_index") == 0,
         what="every message is acknowledged, also that of the last chunk, which is final a moment earlier",
     )
-    assert ChunkRef(JOB, 0) not in worker.store.overdue("demo", 0)
+    assert ChunkRef(JOB, 0) not in worker.store.leases.overdue("demo", 0)

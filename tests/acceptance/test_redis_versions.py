@@ -16,10 +16,10 @@ import redis
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.ports import free_port
+from tests.stores import Stores
 
 from carecase_worker.batches.payloads import pack
 from carecase_worker.settings.loading import load, process_environment
-from carecase_worker.store.job_store import JobStore
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--save", "")
 
@@ -108,14 +108,14 @@ def test_a_redis_that_is_no_valkey_serves(tmp_path: Path) -> None:
         environment = {**process_environment(), **variables}
         subprocess.run([*COMMAND, "db", "upgrade"], cwd=tmp_path, env=environment, check=True, timeout=300)
         settings = load(environment=variables)
-        store = JobStore(settings.redis, settings.jobs)
+        store = Stores(settings.redis, settings.jobs)
         with (tmp_path / "worker.log").open("w") as log:
             worker = subprocess.Popen([*COMMAND, "worker"], cwd=tmp_path, env=environment, stdout=log, stderr=log)
         try:
             (chunk,) = chunks_of(a_batch(a_case(1)))
             new = a_new_job()
-            store.admit(new, {0: pack(chunk)})
-            eventually(lambda: store.job(new.job_id).counts["created"] == 1, what="the case is applied")
+            store.batches.admit(new, {0: pack(chunk)})
+            eventually(lambda: store.jobs.job(new.job_id).counts["created"] == 1, what="the case is applied")
         finally:
             worker.terminate()
             worker.wait(30)

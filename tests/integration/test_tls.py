@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.builders import a_new_job
 from tests.services import Services
+from tests.stores import Stores
 from tests.tls import Certificates, certificates, tls_before
 
 from carecase_worker.broker.celery_app import celery_app
@@ -16,7 +17,6 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import StoreUnavailable, TargetFailure
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import upgrade
@@ -63,12 +63,12 @@ def settings(url: str, **redis: Path) -> Settings:
 
 def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certificates) -> None:
     held = settings(secured["redis"], ca=files.ca, cert=files.certificate, key=files.key)
-    store = JobStore(held.redis, held.jobs)
-    store.check()
-    assert store.admit(a_new_job(database="tls"), {0: b"items"}).to_notify
+    store = Stores(held.redis, held.jobs)
+    store.client.check()
+    assert store.batches.admit(a_new_job(database="tls"), {0: b"items"}).to_notify
     asyncio.run(RateLimiter(held.redis, 1, 1).spend("tls"))
     notifier = Notifier(celery_app(held))
-    notifier.notify("tls", store.overdue("tls", 0))
+    notifier.notify("tls", store.leases.overdue("tls", 0))
     assert notifier.waiting("tls") == 1
 
 
@@ -82,7 +82,7 @@ def test_another_server_and_a_client_without_certificate_are_refused(
         settings(secured["redis"].replace("127.0.0.1", "localhost"), ca=files.ca),  # the certificate is of another name
     ):
         with pytest.raises(StoreUnavailable):
-            JobStore(held.redis, held.jobs).ping()
+            Stores(held.redis, held.jobs).client.ping()
         with pytest.raises(StoreUnavailable):
             Notifier(celery_app(held)).waiting("tls")
 

@@ -68,7 +68,9 @@ def test_a_chunk_is_a_part_of_the_trace_of_its_request_and_a_group_has_a_bound_o
     with tracing() as (tracer, collector):
         tracer.attempt([SENT], 5).end(9)
         tracer.attempt([a_traceparent(number) for number in range(1, MOST_LINKS + 2)]).end()
-    chunk, group = collector.spans
+        tracer.attempt([None, None]).end()
+    chunk, group, without = collector.spans
+    assert (without.parent, without.links, without.attributes["carecase.chunks"]) == ("", [], 2)
     assert (chunk.place[0], chunk.parent, chunk.links) == (SENT.trace_id, SENT.span_id, [place(SENT)])
     assert (chunk.began_ns, chunk.ended_ns) == (5, 9)
     assert len(group.links) == MOST_LINKS

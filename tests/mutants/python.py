@@ -31,6 +31,7 @@ _SKIPPED: Mapping[type, m.BaseMatcherNode] = {
 }
 """Nobody who runs the program can notice these; docs/mutants.md argues each."""
 _CAST = m.Call(func=m.Name("cast"))
+_ZIP = m.Call(func=m.Name("zip"))
 
 
 def mutants_of(path: str, text: str) -> list[Mutant]:
@@ -62,6 +63,11 @@ class _Visitor(cst.CSTVisitor):
             return False
         if isinstance(node, cst.Call) and m.matches(node, _CAST):
             node.args[1].visit(self)
+            return False
+        if isinstance(node, cst.Call) and m.matches(node, _ZIP):
+            for argument in node.args:
+                if argument.keyword is None:  # `strict` states that the lengths are equal
+                    argument.visit(self)
             return False
         if isinstance(node, cst.SimpleString | cst.FormattedStringText) and self._is_sql(node):
             self._exchange_in(node)

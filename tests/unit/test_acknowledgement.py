@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from carecase_worker.files.acknowledgement import Told, header, plain, rows
+from carecase_worker.files.acknowledgement import ItemRow, header, plain, rows
 from carecase_worker.intake.jobs.result_formats import CsvResult
 
 
-def read(*told: Told) -> list[dict[str, Any]]:
+def read(*told: ItemRow) -> list[dict[str, Any]]:
     text = (header(True) + rows(told, True)).decode()
     return list(csv.DictReader(StringIO(text, newline="")))
 
@@ -18,17 +18,17 @@ def read(*told: Told) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("told", "field", "rule"),
     [
-        (Told(0, 1, 422, "case_Key: is no integer; case_ID: is too long", "failed", 2), "case_Key", "is no integer"),
-        (Told(0, 1, 409, "carePlan_Key: is 6 in the database", "failed", 2), "carePlan_Key", "is 6 in the database"),
-        (Told(0, None, 422, "item: must be an object", "failed", 2), "item", "must be an object"),
-        (Told(0, 1, 409, "Refused by the database: no", "failed", 2), "", "Refused by the database: no"),
-        (Told(0, 1, 422, "case_ID: =1+1", "failed", 2), "case_ID", "'=1+1"),
-        (Told(0, 1, 500, "case_Key: is broken", "failed", 2), "", ""),
-        (Told(0, 1, 409, "Cancelled", "cancelled", 2), "", ""),
-        (Told(0, 1, 201, "Created", "created", 2), "", ""),
+        (ItemRow(0, 1, 422, "case_Key: is no integer; case_ID: is too long", "failed", 2), "case_Key", "is no integer"),
+        (ItemRow(0, 1, 409, "carePlan_Key: is 6 in the database", "failed", 2), "carePlan_Key", "is 6 in the database"),
+        (ItemRow(0, None, 422, "item: must be an object", "failed", 2), "item", "must be an object"),
+        (ItemRow(0, 1, 409, "Refused by the database: no", "failed", 2), "", "Refused by the database: no"),
+        (ItemRow(0, 1, 422, "case_ID: =1+1", "failed", 2), "case_ID", "'=1+1"),
+        (ItemRow(0, 1, 500, "case_Key: is broken", "failed", 2), "", ""),
+        (ItemRow(0, 1, 409, "Cancelled", "cancelled", 2), "", ""),
+        (ItemRow(0, 1, 201, "Created", "created", 2), "", ""),
     ],
 )  # fmt: skip
-def test_the_first_fault_of_an_item_has_columns_of_its_own(told: Told, field: str, rule: str) -> None:
+def test_the_first_fault_of_an_item_has_columns_of_its_own(told: ItemRow, field: str, rule: str) -> None:
     (row,) = read(told)
     assert (row["field"], row["rule"], row["line"], row["outcome"]) == (field, rule, "2", told.outcome)
 
@@ -36,13 +36,13 @@ def test_the_first_fault_of_an_item_has_columns_of_its_own(told: Told, field: st
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_no_text_is_a_formula_to_a_spreadsheet(sign: str) -> None:
     assert plain(f"{sign}HYPERLINK(A1)") == f"'{sign}HYPERLINK(A1)"
-    (row,) = read(Told(0, 1, 422, f"{sign}1", "failed", 2))
+    (row,) = read(ItemRow(0, 1, 422, f"{sign}1", "failed", 2))
     assert row["body"] == f"'{sign}1"
     assert plain("a=b") == "a=b"
 
 
 def test_a_row_may_be_about_the_whole_file() -> None:
-    (row,) = read(Told(None, None, 400, "Line 2 has 1 cell.", "failed"))
+    (row,) = read(ItemRow(None, None, 400, "Line 2 has 1 cell.", "failed"))
     assert (row["index"], row["case_Key"], row["line"], row["status"]) == ("", "", "", "400")
 
 

@@ -32,7 +32,7 @@ from carecase_worker.settings.sections.access import JwtSettings
 
 MISSING = f"Credentials are missing. {HOW}"
 NO_TOKEN = f"The Authorization header has no valid bearer token. {HOW}"
-NOT_ONE_CLIENT = f"The API key and the bearer token do not belong to one client. {HOW}"
+NOT_ONE_CLIENT = f"The API key and the bearer token do not belong to the same client. {HOW}"
 NO_CLIENT = f"The bearer token names no client in its client_id. {HOW}"
 BAD_SUBJECT = f"The token's `sub` contains non-printable characters. {HOW}"
 

@@ -28,6 +28,7 @@ def test_a_server_that_is_new_enough_is_supported(server: dict[str, str]) -> Non
         ({"redis_version": "6.3.4", "mvcc_depth": 0}, "Redis 6.3.4 is not supported"),
         ({"redis_version": "7.4.0", "dragonfly_version": "df-v1.30.0"}, "Dragonfly df-v1.30.0 is not supported"),
         ({"redis_version": "7.2.4", "kvrocks_version": "2.9.0"}, "Kvrocks 2.9.0 is not supported"),
+        ({"redis_version": "7.2.4", "garnet_version": "1.0.84"}, "Garnet 1.0.84 is not supported"),
         ({"redis_version": ""}, "Redis of no version is not supported"),
         ({}, "Redis of no version is not supported"),
     ],

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.client_answers import JOB, Hands, calls_of, item, job, play, result
 
-from carecase_worker.client.documents import ItemResult, Job, Page, detail_of, page_of_items, told_job
+from carecase_worker.client.documents import ItemResult, Job, Page, detail_of, job_of_status, page_of_items
 from carecase_worker.client.exchange.steps import Response
 
 
@@ -87,7 +87,7 @@ def test_a_problem_has_its_words_and_the_id_in_the_logs() -> None:
 
 
 def test_a_dry_run_says_so_and_its_items_what_would_change() -> None:
-    read = told_job(json.dumps({"data": job("completed", dryRun=True, sequence=None, sawSequence=7)}).encode())
+    read = job_of_status(json.dumps({"data": job("completed", dryRun=True, sequence=None, sawSequence=7)}).encode())
     assert (read.dry_run, read.sequence, read.saw_sequence) == (True, None, 7)
     told = [
         {"id": [{"key": "case_Key", "value": 1}], "status": 201, "body": "Would be created"},

@@ -182,11 +182,11 @@ def test_a_long_poll_asks_for_the_time_that_is_left_and_twenty_seconds_at_most(
 ) -> None:
     for steps in (calls_of(Hands()).job(JOB, within * S), calls_of(Hands()).wait(JOB, within * S)):
         (request,) = requests_of(steps, told("completed"))
-        assert request == Request("GET", f"/jobs/{JOB}", {"Prefer": asked}, held=held * S)
+        assert request == Request("GET", f"/jobs/{JOB}", {"Prefer": asked}, long_poll=held * S)
 
 
 def test_waiting_without_an_end_asks_for_twenty_seconds_each_time() -> None:
-    request = Request("GET", f"/jobs/{JOB}", {"Prefer": "wait=20"}, held=20 * S)
+    request = Request("GET", f"/jobs/{JOB}", {"Prefer": "wait=20"}, long_poll=20 * S)
     assert requests_of(calls_of(Hands()).wait(JOB, None), told(), told("cancelled")) == [request] * 2
 
 
@@ -216,7 +216,7 @@ def test_no_more_time_than_is_left_goes_by_between_two_questions() -> None:
     hands.moment += 3 * S
     assert advance(steps, told(retry_after="1")) == Delay(1 * S)
     hands.moment += 1 * S
-    assert advance(steps) == Request("GET", f"/jobs/{JOB}", {"Prefer": "wait=1"}, held=1 * S)
+    assert advance(steps) == Request("GET", f"/jobs/{JOB}", {"Prefer": "wait=1"}, long_poll=1 * S)
     assert advance(steps, told(retry_after="60")) == Delay(1 * S)
 
 

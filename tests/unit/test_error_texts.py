@@ -16,7 +16,7 @@ from carecase_worker.errors import (
     safe_error_fields,
 )
 
-CAUSE = Cause("disk-full", "its disk is full: make room")
+CAUSE = Cause("disk-full", "its disk is full: free some space")
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ CAUSE = Cause("disk-full", "its disk is full: make room")
     [
         (TargetFailure(FailureKind.TOO_SLOW), "target database: too-slow"),
         (TargetFailure(FailureKind.REFUSED, "P0001"), "target database: refused (P0001)"),
-        (TargetFailure(FailureKind.AWAY, cause=CAUSE), "its disk is full: make room"),
-        (TargetFailure(FailureKind.AWAY, "53100", CAUSE), "its disk is full: make room (53100)"),
+        (TargetFailure(FailureKind.AWAY, cause=CAUSE), "its disk is full: free some space"),
+        (TargetFailure(FailureKind.AWAY, "53100", CAUSE), "its disk is full: free some space (53100)"),
     ],
 )
 def test_a_failure_names_its_cause_and_the_databases_code(failure: TargetFailure, text: str) -> None:

@@ -60,11 +60,11 @@ def test_a_good_mapping_maps_a_sample_row(settings: dict[str, Any]) -> None:
             "fixed",
             "a sample row is refused: case_Start_Date: must be",
         ),
-        ({"columns": COLUMNS, "true_tokens": ["Y", ""]}, "true_tokens", "an empty token, which null_tokens has, too"),
+        ({"columns": COLUMNS, "true_tokens": ["Y", ""]}, "true_tokens", "an empty token, which is in null_tokens, too"),
         (
             {"columns": COLUMNS, "false_tokens": ["n/a"], "null_tokens": ["", "N/A"]},
             "false_tokens",
-            "n/a, which null_tokens",
+            "n/a, which is in null_tokens",
         ),
         ({"columns": COLUMNS, "false_tokens": []}, "false_tokens", "is empty, so no cell can mean that"),
     ],

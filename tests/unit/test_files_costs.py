@@ -7,10 +7,11 @@ from contextlib import suppress
 import pytest
 from tests.steps import steps
 from tests.unit.large_bodies import LARGE, repeated
+from tests.unit.rows import mapped
 
 from carecase_worker.batches.splitting import WINDOW_BYTES
 from carecase_worker.errors import BatchRefused
-from carecase_worker.files.mapping import NAMES_OF_FIELDS
+from carecase_worker.files.mapping import NAMES_OF_FIELDS, FileMapping
 from carecase_worker.files.splitting import RowSplitter
 
 HEADER = b"case_Key,carePlan_Key,do_Not_Contact,case_ID\n"
@@ -18,6 +19,10 @@ SIZE = 1 << 20
 MOST_STEPS_A_BYTE = 60
 """Three times what the dearest of them takes."""
 MOST_BYTES = LARGE // 2
+DATE_FORMATS = [
+    *("%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%y%m%d", "%Y%m%d", "%Y%m%d%H%M"),
+    *("%d/%m/%Y", "%d/%m/%Y %I:%M %p", "%d-%b-%Y", "%d-%b-%y", "%Y/%m/%d", "%b %d %Y"),
+]
 
 ATTACKS: dict[str, Callable[[], bytes]] = {
     "blank lines before the header row": lambda: repeated(b"\n", SIZE) + HEADER,
@@ -41,9 +46,9 @@ ATTACKS: dict[str, Callable[[], bytes]] = {
 }
 
 
-def split(body: bytes) -> None:
+def split(body: bytes, mapping: FileMapping = NAMES_OF_FIELDS) -> None:
     """Split a body in windows as the intake does, as far as it is taken."""
-    splitter = RowSplitter(NAMES_OF_FIELDS)
+    splitter = RowSplitter(mapping)
     with suppress(BatchRefused):
         for start in range(0, len(body), WINDOW_BYTES):
             splitter.feed(body[start : start + WINDOW_BYTES])
@@ -54,6 +59,14 @@ def split(body: bytes) -> None:
 def test_no_file_costs_more_than_its_bytes(name: str) -> None:
     body = ATTACKS[name]()
     assert steps(lambda: split(body)) / len(body) < MOST_STEPS_A_BYTE
+
+
+@pytest.mark.parametrize("cell", ["%06d", " %d", "%d.13.2026"])
+def test_cells_that_match_none_of_a_dozen_date_formats_cost_no_more(cell: str) -> None:
+    body = b"k,d\n" + "".join(f"1,{cell % number}\n" for number in range(60_000)).encode()
+    columns = {"k": "case_Key", "d": "case_End_Date"}
+    mapping = mapped(columns=columns, constants={"carePlan_Key": 5, "do_Not_Contact": False}, date_formats=DATE_FORMATS)
+    assert steps(lambda: split(body, mapping)) / len(body) < MOST_STEPS_A_BYTE
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,25 @@
 """A mapping reads a partner's own file; a mistake in a mapping is named by its setting."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.rows import HEADER, ROW, cases, lines, mapped
 
 from carecase_worker.files.mapping import MappingMistakes
+from carecase_worker.settings.places import leaves_of
+from carecase_worker.settings.sections.files import FileSettings
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "files.md"
+
+
+def test_every_setting_of_a_mapping_has_a_description_and_a_place_in_the_page_of_files() -> None:
+    rows = [line.split("|")[1] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    named = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    for name, description in leaves_of(FileSettings):
+        assert description, name
+        assert name in named, name
 
 
 def test_the_key_may_be_a_constant_and_a_last_row_is_then_no_total() -> None:
@@ -90,7 +104,7 @@ GOOD = {"case_Key": "1", "carePlan_Key": "2", "do_Not_Contact": "3"}
         ({"columns": {"a": "case_Key", "b": "case_Key"}}, "columns", "comes twice"),
         ({"columns": {"a": "case_Key"}}, "columns", "no carePlan_Key, which every case needs"),
         ({"fixed": GOOD, "columns": ["case_Key"]}, "fixed", "set one of them"),
-        ({"fixed": GOOD | {"case_ID": "9-8"}}, "fixed", "the first one not above the last"),
+        ({"fixed": GOOD | {"case_ID": "9-8"}}, "fixed", "the first not above the last"),
         ({"fixed": GOOD | {"case_ID": "0-8"}}, "fixed", "from 1"),
         ({"constants": {"case_Priority": True}}, "constants", "of the type int32"),
         ({"constants": {"nothing": 1}}, "constants", "is not a field"),

@@ -4,8 +4,16 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from carecase_worker.telemetry import ALLOWED
+
 ROOT = Path(__file__).parent.parent.parent
 _MORE = "…"
+_OF_EACH, _OF_REQUESTS = (
+    ("event", "level", "timestamp"),
+    ("method", "route", "bytes", "bytes_sent", "trace_id", "dry_run"),
+)
+_ADDED_OTHERWISE = frozenset([*_OF_EACH, *_OF_REQUESTS, "where"])
+"""Fields that no call names: `where` is that of an error that was not foreseen."""
 
 Line = tuple[str, str, frozenset[str]]
 """An event, its level and its fields; `…` among them stands for fields of the chunk or request."""
@@ -50,3 +58,18 @@ def test_it_names_every_line_with_its_level_and_fields_and_no_other() -> None:
     lines = documented()
     assert len(set(lines)) == len(lines)
     assert set(lines) == set(logged())
+
+
+def added() -> Iterator[str]:
+    """The fields that the code adds to the line of a request."""
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name("add_log_fields"), keywords=given):
+                    yield from (name for one in given for name in fields_of(one))
+
+
+def test_every_field_of_a_line_is_allowed_and_no_other_is() -> None:
+    named = {name for _, _, fields in documented() for name in fields} | {*added()} - {_MORE}
+    assert named - {_MORE} <= ALLOWED, "another one is left out of its line"
+    assert ALLOWED - named == _ADDED_OTHERWISE

@@ -43,7 +43,7 @@ def test_a_secret_that_is_replaced_overlaps_with_the_next_one() -> None:
         assert refused(gate(tokens=several), KEY, token(secret))[1] == NOT_VALID
 
 
-REVOKED = "has been revoked. Ask those who run the service."
+REVOKED = "has been revoked. Ask the operator of the service."
 
 
 def signed_part(authorization: str) -> str:

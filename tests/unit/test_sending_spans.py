@@ -45,15 +45,15 @@ def test_a_span_beyond_the_places_is_lost_until_others_have_left() -> None:
 def test_the_log_reports_losses_once_a_minute_and_at_the_end() -> None:
     queue = SpanQueue(1)
     with capture_logs() as lines:
-        queue.tell(is_last=True)
+        queue.report_lost(is_last=True)
         for _ in range(3):
             queue.enter()
         for _ in range(2):
             queue.leave(1, is_sent=False)
             queue.enter()
-        queue.tell()
+        queue.report_lost()
         assert [line["count"] for line in lines] == [3], "two without a place, one not sent"
-        queue.tell(is_last=True)
+        queue.report_lost(is_last=True)
     assert [(line["event"], line["count"]) for line in lines] == [("spans lost", 3), ("spans lost", 1)]
 
 

@@ -11,7 +11,7 @@ from carecase_worker.settings.urls import targets as target_urls
 TARGET = "must be postgresql://user@host:5432/database or sqlite:///path"
 HOSTS = "must list several hosts as ?host=a:5432&host=b:5432, or as ?host=a,b&port=5432,5432"
 SQLITE = "must be sqlite:///path, or sqlite:////path from the root, of a file"
-IN_MEMORY = f"{SQLITE}; a database in memory would be lost, and is another one in each process"
+IN_MEMORY = f"{SQLITE}; a database in memory would be lost, and each process would have its own"
 SOCKET = "must be unix:///path?db=0 for a socket, with no other option"
 KEY_SET = "must be https://host/path, or http:// on this machine"
 ORIGIN = "must be origins as browsers send them: https://host, or https://host:8443; no path, no / at the end"

@@ -88,10 +88,10 @@ class Record:
 
 def chained(head: Head, at: datetime, members: Mapping[str, Any], key: Key | None) -> tuple[bytes, Head]:
     """Return the next line of a chain, and the chain's end after it."""
-    told: dict[str, Any] = {"number": head.number + 1, "at": _rfc3339(at), **members}
+    record: dict[str, Any] = {"number": head.number + 1, "at": _rfc3339(at), **members}
     if key is not None:
-        told["key"] = key.id
-    text = msgspec.json.encode({**told, "previous": head.hash})[:-1]
+        record["key"] = key.id
+    text = msgspec.json.encode({**record, "previous": head.hash})[:-1]
     digest = _digest(text, key.secret if key else None)
     return text + _BEFORE_HASH + digest.encode() + _AFTER_HASH + b"\n", Head(head.number + 1, digest)
 

@@ -68,9 +68,9 @@ class Verification:
         if self._fragment is None:
             return
         (place, fragment), self._fragment = self._fragment, None
-        told = record.members if record else {}
-        is_told = told.get("event") == "mended" and told.get("bytes") == len(fragment)
-        if is_told and told.get("sha256") == hashlib.sha256(fragment).hexdigest():
+        members = record.members if record else {}
+        is_recorded = members.get("event") == "mended" and members.get("bytes") == len(fragment)
+        if is_recorded and members.get("sha256") == hashlib.sha256(fragment).hexdigest():
             self.notes.append(f"{place} was truncated by a crash, as the next record says")
         else:
             self._fault(f"{place} is not a record, or was truncated and is the last line")

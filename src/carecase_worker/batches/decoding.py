@@ -10,7 +10,7 @@ from carecase_worker.batches.zstd_frames import PART_BYTES, Frames
 from carecase_worker.errors import BatchFault, BatchRefused
 
 _GZIP_SLICE_BYTES = 1 << 10  # which is copied once for each 256 KiB that it decodes to
-_GZIP_HELD_BYTES = 48 << 10  # its window, and tables
+_GZIP_MEMORY_BYTES = 48 << 10  # its window, and tables
 _ZSTD_WINDOW_LOG = 23  # 8 MiB: what RFC 9659 lets a sender use
 _WINDOW_TOO_LARGE = "Frame requires too much memory"
 
@@ -43,7 +43,7 @@ class Decoder:
         """The upper bound of its memory in bytes."""
         if self._unzstd is not None:
             return self._unzstd.memory_size()
-        return 0 if self._member is None else _GZIP_HELD_BYTES
+        return 0 if self._member is None else _GZIP_MEMORY_BYTES
 
     def decode(self, piece: bytes) -> Iterator[bytes]:
         """Decode a piece, in parts of about `PART_BYTES` at most; an unencoded piece is yielded unchanged."""

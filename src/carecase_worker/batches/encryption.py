@@ -188,8 +188,8 @@ class Seals:
         """Wrap a job's data key for its record, with the body's digest and the Idempotency-Key."""
         own, *_ = self._keys.values()  # there is a data key only where there are keys
         head, nonce = own.head, secrets.token_bytes(_NONCE_BYTES)
-        told = bytes.fromhex(body_sha256) + (b"" if idempotency_key is None else b"=" + idempotency_key.encode())
-        sealed = own.wraps.encrypt(nonce, key.raw + told, head + binding.digest())
+        facts = bytes.fromhex(body_sha256) + (b"" if idempotency_key is None else b"=" + idempotency_key.encode())
+        sealed = own.wraps.encrypt(nonce, key.raw + facts, head + binding.digest())
         return base64.b64encode(head + nonce + sealed).decode()
 
     def opened(self, wrapped: str, binding: Binding) -> Opened:

@@ -138,13 +138,13 @@ def _lines_of(text: bytes) -> tuple[list[bytes], int]:
 
 def _at_once(lines: Sequence[bytes]) -> Sequence[msgspec.Raw] | None:
     """Return the items of lines with exactly one item each; None if parsing them together does not prove that."""
-    held = [line for line in map(bytes.strip, lines, repeat(BLANK)) if line]
+    stripped = [line for line in map(bytes.strip, lines, repeat(BLANK)) if line]
     try:
-        items = _ARRAY.decode(b"[%b]" % b",".join(held))
+        items = _ARRAY.decode(b"[%b]" % b",".join(stripped))
     except (msgspec.DecodeError, RecursionError):
         return None
     # a comma may join the halves of an item on two lines, or be within a line: then lengths of items and lines differ
-    return items if list(map(len, items)) == list(map(len, held)) else None
+    return items if list(map(len, items)) == list(map(len, stripped)) else None
 
 
 def _item_of(line: bytes) -> msgspec.Raw | str:

@@ -70,9 +70,9 @@ class Frames:
         if at + _BLOCK_HEADER_BYTES > len(text):
             return 0, 0
         header = int.from_bytes(text[at : at + _BLOCK_HEADER_BYTES], "little")
-        kind, told_bytes = header >> 1 & 3, header >> 3
-        size = _BLOCK_HEADER_BYTES + (1 if kind == _RLE else told_bytes)
+        kind, declared_bytes = header >> 1 & 3, header >> 3
+        size = _BLOCK_HEADER_BYTES + (1 if kind == _RLE else declared_bytes)
         if header & 1:  # the last one
             self._is_in_frame = False
             size += self._checksum_bytes
-        return size, told_bytes if kind in (_RAW, _RLE) else _BLOCK_DECODED_BYTES
+        return size, declared_bytes if kind in (_RAW, _RLE) else _BLOCK_DECODED_BYTES

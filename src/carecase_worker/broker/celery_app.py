@@ -54,8 +54,6 @@ def celery_app(settings: Settings, broker_url: str | None = None) -> Celery:
         worker_soft_shutdown_timeout=(deadline + timedelta(seconds=1)).total_seconds(),
         worker_enable_soft_shutdown_on_idle=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        # the intake does not retry: the sweep notifies for chunks that were missed
-        task_publish_retry=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,

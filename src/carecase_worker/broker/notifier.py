@@ -31,7 +31,7 @@ class Notifier:
                     (chunk.job_id, chunk.chunk_no),
                     queue=queue_name(database),
                     producer=producer,
-                    retry=False,
+                    retry=False,  # the sweep notifies for chunks that were missed
                     ignore_result=True,
                 )
 

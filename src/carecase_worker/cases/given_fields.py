@@ -21,7 +21,7 @@ def given_update_fields(items: bytes) -> list[frozenset[str]]:
 
 def _given(raw: msgspec.Raw) -> frozenset[str]:
     try:
-        held = _UPDATE_FIELDS.decode(raw)
+        given = _UPDATE_FIELDS.decode(raw)
     except msgspec.DecodeError:
         return frozenset()
-    return frozenset(name for name in (UPDATE_DATE, UPDATE_USER) if getattr(held, name) is not None)
+    return frozenset(name for name in (UPDATE_DATE, UPDATE_USER) if getattr(given, name) is not None)

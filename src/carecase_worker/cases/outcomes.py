@@ -175,11 +175,11 @@ def _unpacked(packed: _Packed) -> Iterator[Outcome]:
     for number, length in packed.runs:
         kind = Kind(number)
         for one in range(place, place + length):
-            yield _told(kind, one, packed)
+            yield _outcome_of(kind, one, packed)
         place += length
 
 
-def _told(kind: Kind, place: int, packed: _Packed) -> Outcome:
+def _outcome_of(kind: Kind, place: int, packed: _Packed) -> Outcome:
     if kind is Kind.WOULD_UPDATE:
         return would_update(packed.changes[place])
     return FIXED[kind] if kind in FIXED else Outcome(kind, packed.texts[place])

@@ -180,8 +180,8 @@ def _shrink_for_parser(item: bytes) -> bytes:
         return _short(item)
     except ValueError:  # the name of a member is not UTF-8
         return item
-    held = (f'"{name}":'.encode() + _short(bytes(members[name])) for name in FIELD if name in members)
-    return b"{" + b",".join(held) + b"}"
+    kept = (f'"{name}":'.encode() + _short(bytes(members[name])) for name in FIELD if name in members)
+    return b"{" + b",".join(kept) + b"}"
 
 
 def _short(value: bytes) -> bytes:
@@ -240,11 +240,11 @@ def _settle(row: Row, rules: Rules) -> list[str]:
     """Convert the date-times of fields to UTC; return the faults that types cannot express."""
     faults = []
     for name in DATE_TIME_FIELDS:
-        held = row.get(name)
-        if held is None:
+        value = row.get(name)
+        if value is None:
             continue
         try:
-            row[name] = in_utc(held) if isinstance(held, datetime) else moment_of(held)
+            row[name] = in_utc(value) if isinstance(value, datetime) else moment_of(value)
         except (ValueError, OverflowError):
             faults.append(f"{name}: {_DATE_TIME}")
     faults += [f"{name}: {_NO_NUL}" for name, value in row.items() if isinstance(value, str) and "\0" in value]

@@ -93,13 +93,13 @@ class ServiceFlags:
 
 def _flags(given: dict[str, Any]) -> ServiceFlags:
     """Pop the shared options from `given`. Raises ClientError for a bad file, or if both flag and file are given."""
-    held = {name: given.pop(name) for name in _OPTIONS}
+    flags = {name: given.pop(name) for name in _OPTIONS}
     for name in ("api_key", "token"):
-        file, option = held.pop(f"{name}_file"), f"--{name.replace('_', '-')}"
-        if file is not None and held[name] is not None:
+        file, option = flags.pop(f"{name}_file"), f"--{name.replace('_', '-')}"
+        if file is not None and flags[name] is not None:
             raise ClientError(f"{option} and {option}-file are both given. Give one of them.")
-        held[name] = held[name] if file is None else _content(file, f"{option}-file")
-    return ServiceFlags(**held)
+        flags[name] = flags[name] if file is None else _content(file, f"{option}-file")
+    return ServiceFlags(**flags)
 
 
 def _content(file: Path, option: str) -> str:

@@ -11,6 +11,9 @@ from rich.console import Console
 from carecase_worker.errors import CareCaseError, SettingsError, safe_error_fields
 
 STATUS_SOME_FAILED = 1
+"""Some items, or some rows of a file, failed."""
+STATUS_FAULT = 1
+"""A command that checks or operates the service found a fault."""
 STATUS_INTERRUPTED = 130
 _STATUS_REFUSED = 2
 _STATUS_FAILED = 70
@@ -55,8 +58,8 @@ def _status(command: Callable[[], object]) -> int:
     except OSError as error:
         return _no_io(error)
     except Exception as error:  # noqa: BLE001  # one of the three edges: no traceback reaches a user
-        told = safe_error_fields(error)
-        _say(f"carecase failed: {told['error']} at {told['where']}. Please report this line with what you ran.")
+        fields = safe_error_fields(error)
+        _say(f"carecase failed: {fields['error']} at {fields['where']}. Please report this line with what you ran.")
         return _STATUS_FAILED
     return 0
 

@@ -14,8 +14,8 @@ from carecase_worker.client.exchange.steps import Delay, Moved, Notice, Request
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import DeadlineExceeded
 
-_TELL_AFTER_S = 2.5
-_WORTH_TELLING = timedelta(seconds=1)
+_NOTICE_AFTER_S = 2.5
+_NOTICED_FROM = timedelta(seconds=1)
 
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Timeout in seconds for a response")]
 
@@ -27,7 +27,7 @@ class _OutOfTime(BaseException):
 class Silence:
     """A context manager that prints a text once if there is no progress for a while."""
 
-    def __init__(self, text: str, after_s: float = _TELL_AFTER_S) -> None:
+    def __init__(self, text: str, after_s: float = _NOTICE_AFTER_S) -> None:
         self._text = text
         self._after_s = after_s
         self._ended = Event()
@@ -84,11 +84,11 @@ def request_notice(url: str, seconds: float) -> Notice:
 
     def notice(step: Request | Delay) -> AbstractContextManager[Callable[[], None]]:
         if isinstance(step, Delay):
-            if step.reason and step.duration >= _WORTH_TELLING:
+            if step.reason and step.duration >= _NOTICED_FROM:
                 _say(f"{step.reason} Trying again in {step.duration.total_seconds():.0f} s.")
             return nullcontext(lambda: None)
         text = f"Waiting for {url} to answer {step.method} {step.path}; giving up after {seconds:g} s (--timeout)."
-        return Silence(text, _TELL_AFTER_S + step.held.total_seconds())
+        return Silence(text, _NOTICE_AFTER_S + step.long_poll.total_seconds())
 
     return notice
 

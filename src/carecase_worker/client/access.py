@@ -33,9 +33,9 @@ def find_access(
 
     Raises ClientError.
     """
-    told = {name.removeprefix("CARECASE_").lower(): value.strip() for name, value in variables.items()}
+    values = {name.removeprefix("CARECASE_").lower(): value.strip() for name, value in variables.items()}
     flagged = {name: value for name, value in flags.items() if value is not None}
-    found = {**told, **flagged}
+    found = {**values, **flagged}
     if "url" in found:
         source = "--url" if "url" in flagged else "CARECASE_URL"
         return Access(found["url"], found.get("api_key"), found.get("token"), found.get("database"), source)
@@ -49,8 +49,8 @@ def find_access(
     if given := [name for name in ("api_key", "token") if name in found]:
         named = " and ".join("an API key" if name == "api_key" else "a token" for name in given)
         raise ClientError(
-            f"You gave {named}, but no URL, and {stack_file} must not choose where it is sent. Give --url or set"
-            " CARECASE_URL with it; or leave out API key and token, then those of stack.json are used."
+            f"You gave {named} without a URL, and {stack_file} cannot supply one for it. Give --url or set"
+            " CARECASE_URL, or leave out API key and token, to use those of stack.json."
         )
     near = _from_stack(stack_file)
     database = found.get("database", near["database"])
@@ -62,9 +62,7 @@ def _from_stack(path: Path) -> Mapping[str, str]:
     try:
         with path.open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
-                raise ClientError(
-                    f"{path}: belongs to somebody else, so it is not followed. Give --url and credentials."
-                )
+                raise ClientError(f"{path}: belongs to another user, so it is not used. Give --url and credentials.")
             stack = json.load(file)
         client = stack["clients"][0]
         return {
@@ -77,5 +75,5 @@ def _from_stack(path: Path) -> Mapping[str, str]:
         raise ClientError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, LookupError, TypeError):
         raise ClientError(
-            f"{path}: is not what carecase up writes. Give --url and credentials, or start carecase up again."
+            f"{path}: was not written by carecase up. Give --url and credentials, or start carecase up again."
         ) from None

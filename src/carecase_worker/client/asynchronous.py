@@ -171,10 +171,10 @@ class AsyncCareCases:
 
         The file is `to`, or beside the original. Raises BatchUnreadable if the original is not the file that was sent.
         """
-        told = await self.job(job)
-        found = original_of(original, told)
+        fetched = await self.job(job)
+        found = original_of(original, fetched)
         groups: tuple[Group | None, ...] = (None,) if found.has_rows_of_the_service else ("failed", "cancelled")
-        results = sorted([item for group in groups async for item in self.results(told, group)], key=place_of)
+        results = sorted([item for group in groups async for item in self.results(fetched, group)], key=place_of)
         return write_failed(found, results, to or usual_path(original), choice)
 
     async def resend(self, job: Job | str, mended: OriginalFile) -> Job:
@@ -184,9 +184,9 @@ class AsyncCareCases:
         Repeating it with the same content returns the same job, until that expires. Raises RequestRefused if the file
         is the whole original.
         """
-        told = await self.job(job)
-        refuse_original(mended, told)
-        return await self._sent_for(told, mended)
+        fetched = await self.job(job)
+        refuse_original(mended, fetched)
+        return await self._sent_for(fetched, mended)
 
     async def resend_failed(self, job: Job | str, original: OriginalFile) -> Job:
         """Resend unchanged the items that failed for a reason other than their content; return the new job.
@@ -198,8 +198,8 @@ class AsyncCareCases:
         except JobStateRefused:
             with TemporaryDirectory() as place:
                 to = Path(place) / usual_path(original).name
-                told = await self.write_failed(job, original, to, TO_BE_RESENT)
-                if not told.count:
+                written = await self.write_failed(job, original, to, TO_BE_RESENT)
+                if not written.count:
                     raise
                 return await self._sent_for(await self.job(job), as_original(to, original))
 
@@ -212,10 +212,10 @@ class AsyncCareCases:
     async def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> AsyncIterator[_T]:
         number: int | None = first
         while number is not None:
-            told = await self._run(page(number))
-            for element in told.elements:
+            listed = await self._run(page(number))
+            for element in listed.elements:
                 yield element
-            number = told.next
+            number = listed.next
 
     async def _run(self, steps: Steps[_T]) -> _T:
         with closing(steps):

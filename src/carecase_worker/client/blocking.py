@@ -197,12 +197,12 @@ class CareCases:
 
         The file is `to`, or beside the original. Raises BatchUnreadable if the original is not the file that was sent.
         """
-        told = self.job(job)
-        found = original_of(original, told)
+        fetched = self.job(job)
+        found = original_of(original, fetched)
         results = (
-            self.results(told)
+            self.results(fetched)
             if found.has_rows_of_the_service
-            else merge(self.results(told, "failed"), self.results(told, "cancelled"), key=place_of)
+            else merge(self.results(fetched, "failed"), self.results(fetched, "cancelled"), key=place_of)
         )
         return write_failed(found, results, to or usual_path(original), choice)
 
@@ -213,9 +213,9 @@ class CareCases:
         Repeating it with the same content returns the same job, until that expires. Raises RequestRefused if the file
         is the whole original.
         """
-        told = self.job(job)
-        refuse_original(mended, told)
-        return self._sent_for(told, mended)
+        fetched = self.job(job)
+        refuse_original(mended, fetched)
+        return self._sent_for(fetched, mended)
 
     def resend_failed(self, job: Job | str, original: OriginalFile) -> Job:
         """Resend unchanged the items that failed for a reason other than their content; return the new job.
@@ -227,8 +227,8 @@ class CareCases:
         except JobStateRefused:
             with TemporaryDirectory() as place:
                 to = Path(place) / usual_path(original).name
-                told = self.write_failed(job, original, to, TO_BE_RESENT)
-                if not told.count:
+                written = self.write_failed(job, original, to, TO_BE_RESENT)
+                if not written.count:
                     raise
                 return self._sent_for(self.job(job), as_original(to, original))
 
@@ -249,9 +249,9 @@ class CareCases:
     def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> Iterator[_T]:
         number: int | None = first
         while number is not None:
-            told = self._run(page(number))
-            yield from told.elements
-            number = told.next
+            listed = self._run(page(number))
+            yield from listed.elements
+            number = listed.next
 
     def _run(self, steps: Steps[_T]) -> _T:
         with closing(steps):

@@ -74,8 +74,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def document(self) -> dict[str, Any]:
         """Return the job as a JSON object."""
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        return told
+        members: dict[str, Any] = msgspec.to_builtins(self)
+        return members
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ class ItemResult:
         identity = [{"key": KEY, "value": self.key}]
         changes = None if self.changes is None else list(self.changes)
         more = {"changes": changes, "line": self.line}
-        told = {name: value for name, value in more.items() if value is not None}
-        return {"index": self.index, "id": identity, "status": self.status, "body": self.body, **told}
+        given = {name: value for name, value in more.items() if value is not None}
+        return {"index": self.index, "id": identity, "status": self.status, "body": self.body, **given}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class _Accepted(msgspec.Struct):
     job: Job
 
 
-class _Told(msgspec.Struct):
+class _JobResponse(msgspec.Struct):
     data: Job
 
 
@@ -183,7 +183,7 @@ class _Pagination(msgspec.Struct, rename="pascal"):
 
 
 _accepted = msgspec.json.Decoder(_Accepted)
-_told = msgspec.json.Decoder(_Told)
+_job = msgspec.json.Decoder(_JobResponse)
 _jobs = msgspec.json.Decoder(_Jobs)
 _result = msgspec.json.Decoder(_Result)
 _refusal = msgspec.json.Decoder(_Refusal)
@@ -195,9 +195,9 @@ def accepted_job(content: bytes) -> Job:
     return _accepted.decode(content).job
 
 
-def told_job(content: bytes) -> Job:
+def job_of_status(content: bytes) -> Job:
     """Read the job of a 200."""
-    return _told.decode(content).data
+    return _job.decode(content).data
 
 
 def page_of_jobs(content: bytes, pagination: str | None) -> Page[Job]:
@@ -231,5 +231,5 @@ def detail_of(content: bytes) -> tuple[str, str | None] | None:
 def _next(pagination: str | None) -> int | None:
     if pagination is None:
         return None
-    told = _pagination.decode(pagination)
-    return told.current_page + 1 if told.current_page < told.total_pages else None
+    page = _pagination.decode(pagination)
+    return page.current_page + 1 if page.current_page < page.total_pages else None

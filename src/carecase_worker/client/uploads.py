@@ -42,7 +42,7 @@ VALIDATED_ITEMS = 20_000
 """Maximum number of items of the service for validation only."""
 
 _PIECE_BYTES = 256 << 10
-_HELD_BYTES = BATCH_BYTES
+_MEMORY_BYTES = BATCH_BYTES
 
 
 def nothing_sent(_: int) -> None:
@@ -72,7 +72,7 @@ class BatchBuffer:
     def __init__(self, first: int = 0, whole_sent: Callable[[], None] = nobody_asks) -> None:
         self.first = first
         self._whole_sent = whole_sent
-        self._file = SpooledTemporaryFile[bytes](max_size=_HELD_BYTES)
+        self._file = SpooledTemporaryFile[bytes](max_size=_MEMORY_BYTES)
         self._is_closed = False
         self.items = 0
         self.size = 0
@@ -93,9 +93,9 @@ class BatchBuffer:
         if not self._is_closed:
             self._file.write(b"]" if self.items else b"[]")
             self._is_closed = True
-        return Upload(self._told)
+        return Upload(self._content)
 
-    def _told(self) -> Iterator[bytes]:
+    def _content(self) -> Iterator[bytes]:
         yield from _pieces(self._file, nothing_sent)
         self._whole_sent()
 

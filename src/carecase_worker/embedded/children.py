@@ -19,7 +19,7 @@ from carecase_worker.telemetry import logger
 _PR_SET_PDEATHSIG = 1
 _TICK = timedelta(milliseconds=50)
 _RESTART_AFTER_S = 0.3
-_TELL_AFTER_S = 4
+_NOTICE_AFTER_S = 4
 _log = logger("up")
 
 
@@ -66,7 +66,7 @@ class Children:
 
     def wait_for(self, what: str, ready: Callable[[], bool], seconds: float, log: Path | None = None) -> None:
         """Return once `ready`; print what is waited for if that takes long. Raises as `wait_ready` does."""
-        began, is_told = monotonic(), False
+        began, is_noted = monotonic(), False
         while True:
             is_ready = ready()
             if self.stopped():
@@ -79,9 +79,9 @@ class Children:
             if monotonic() > began + seconds:
                 late = f"{what} was not ready after {seconds:.0f} s."
                 raise StackError(f"{late}\n{tail(log)}" if log else late)
-            if not is_told and monotonic() > began + _TELL_AFTER_S:
+            if not is_noted and monotonic() > began + _NOTICE_AFTER_S:
                 _log.warning("waiting for", role=what)
-                is_told = True
+                is_noted = True
             self.sleep(_TICK)
 
     def pids(self) -> dict[str, list[int]]:
@@ -118,7 +118,7 @@ class Children:
             try:
                 child.process.wait(max(0.1, deadline - monotonic()))
             except subprocess.TimeoutExpired:
-                _log.warning("killed, for it did not stop", role=child.command.role, pid=child.process.pid)
+                _log.warning("killed because it did not stop", role=child.command.role, pid=child.process.pid)
                 os.killpg(child.process.pid, signal.SIGKILL)
                 child.process.wait()
             self.running.remove(child)

@@ -120,8 +120,8 @@ def _make_postgres_user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(_POSTGRES_USER)  # it fails, too, if another start has made the user meanwhile
     except KeyError:
-        told = made.stderr.strip()
-        raise StackError(f"PostgreSQL does not run as root, and no user was made for it: {told}") from None
+        message = made.stderr.strip()
+        raise StackError(f"PostgreSQL does not run as root, and no user was made for it: {message}") from None
 
 
 def _let_through(directory: Path) -> None:

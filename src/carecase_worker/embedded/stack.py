@@ -60,10 +60,10 @@ def secrets_of(data_dir: Path) -> Secrets:
     made: dict[str, Any] = {name: secrets.token_urlsafe(24) for name in passwords}
     made["jwt"] = secrets.token_urlsafe(48)
     made["api_keys"] = {name: f"cck_{secrets.token_urlsafe(24)}" for name in CLIENTS}
-    held = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    if set(made) - set(held):  # a directory of an earlier version lacks some
-        write_private(file, json.dumps({**made, **held}))
-    return Secrets(**{**made, **held})
+    stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    if set(made) - set(stored):  # a directory of an earlier version lacks some
+        write_private(file, json.dumps({**made, **stored}))
+    return Secrets(**{**made, **stored})
 
 
 def choose_ports(intake: int | None, usual: Ports = FIRST_PORTS) -> Ports:
@@ -206,7 +206,7 @@ def running_stack(stack_file: Path) -> Stack:
         config = Path(page["config"]) if "config" in page else None
         return Stack(data_dir, Ports(intake, flower, redis, postgres), secrets_of(data_dir), config)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not what carecase up writes"
+        reason = error.strerror if isinstance(error, OSError) else "it was not written by carecase up"
         raise StackError(
             f"{stack_file}: cannot be read ({reason}). Start carecase up there again, or name a file with --config."
         ) from None

@@ -34,7 +34,7 @@ from carecase_worker.embedded.stack import (
 from carecase_worker.errors import SchemaRefused, StackError, StackStopped, StoreUnavailable, TargetFailure
 from carecase_worker.settings.loading import load, process_environment, settings_variables
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.targets.contents import holds_cases
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import create_database, upgrade
@@ -199,8 +199,8 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     database = children.start(
         postgres(cluster, stack.ports.postgres, stack.secrets.postgres, logs / "postgresql.log", environment)
     )
-    store = JobStore(settings.redis, settings.jobs)
-    children.wait_ready(redis, lambda: _answers(store), _READY_WITHIN_S)
+    client = StoreClient(settings.redis)
+    children.wait_ready(redis, lambda: _answers(client), _READY_WITHIN_S)
     children.wait_ready(database, lambda: create_database(stack.postgres_url("postgres"), "demo"), _READY_WITHIN_S)
     used = False
     for name in stack.database_urls():
@@ -240,9 +240,9 @@ def _role(role: str, environment: dict[str, str], log: Path) -> Command:
     return Command(role, [sys.executable, "-m", "carecase_worker", role], environment, log)
 
 
-def _answers(store: JobStore) -> bool:
+def _answers(client: StoreClient) -> bool:
     try:
-        store.ping()
+        client.ping()
     except StoreUnavailable:
         return False
     return True

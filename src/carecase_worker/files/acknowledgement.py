@@ -23,7 +23,7 @@ _FAULTS = (422, 409)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ItemRow:
     """An item of a result: its index in the batch, or None for the whole file; its line if it was a row of a file.
 
     In a dry run, `changes` has the fields that would change.
@@ -44,12 +44,12 @@ def header(of_rows: bool, dry_run: bool = False) -> bytes:
     return _written([(*columns, COLUMN_OF_DRY_RUN) if dry_run else columns])
 
 
-def rows(told: Iterable[Told], of_rows: bool) -> bytes:
+def rows(items: Iterable[ItemRow], of_rows: bool) -> bytes:
     """Return a row for each item."""
-    return _written(_row(item, of_rows) for item in told)
+    return _written(_row(item, of_rows) for item in items)
 
 
-def _row(item: Told, of_rows: bool) -> tuple[object, ...]:
+def _row(item: ItemRow, of_rows: bool) -> tuple[object, ...]:
     first = (item.index, item.key, item.status, plain(item.body))
     last = () if item.changes is None else (" ".join(item.changes),)
     return (*first, item.line, item.outcome, *_fault(item), *last) if of_rows else (*first, *last)
@@ -65,7 +65,7 @@ def plain(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_SIGNS) else text
 
 
-def _fault(item: Told) -> tuple[str, str]:
+def _fault(item: ItemRow) -> tuple[str, str]:
     """Return the field and the rule of an item's first fault; empty if it names none."""
     if item.status not in _FAULTS or item.outcome != "failed":
         return "", ""

@@ -13,6 +13,7 @@ from carecase_worker.cases.validation import Rules, validate
 from carecase_worker.errors import BatchRefused
 from carecase_worker.files.mapping import IGNORED, FileMapping, MappingMistakes, mapping_of
 from carecase_worker.files.splitting import RowSplitter
+from carecase_worker.plural import counted
 from carecase_worker.settings.sections.files import FileSettings
 
 _MOMENT = datetime(2026, 1, 31, 13, 5, 9, tzinfo=UTC)
@@ -55,7 +56,7 @@ def summary(settings: FileSettings) -> str:
     columns = len(settings.columns or settings.fixed)
     form = "fields by their places" if settings.fixed else "columns"
     named = f"{columns} {form}" if columns else "columns named as the fields"
-    constants = f", {len(settings.constants)} constant{'' if len(settings.constants) == 1 else 's'}"
+    constants = f", {counted(len(settings.constants), 'constant')}"
     return f"{named}{constants if settings.constants else ''}; a sample row becomes a case"
 
 
@@ -70,7 +71,7 @@ def _without_effect(settings: FileSettings, mapping: FileMapping) -> Iterator[Re
     if not mapping.has_header and settings.other_columns != _DEFAULTS.other_columns:
         yield Remark("other_columns", _OF_ROWS_BY_HEADER, is_mistake=False)
     if settings.fixed and settings.delimiter != _DEFAULTS.delimiter:
-        yield Remark("delimiter", "is not read with fixed: leave out one of them", is_mistake=False)
+        yield Remark("delimiter", "is not used with fixed: leave out one of them", is_mistake=False)
     fields = _fields(settings)
     types = {FIELD[name].type for name in fields} if fields else {field.type for field in FIELD.values()}
     for setting, (kind, words) in _KINDS.items():
@@ -85,13 +86,13 @@ def _tokens(settings: FileSettings) -> Iterator[Remark]:
         if both := sorted(nulls & {token.strip().casefold() for token in tokens}):
             yield Remark(
                 setting,
-                f"has {both[0] or 'an empty token'}, which null_tokens has, too, so it means null; remove it from one",
+                f"has {both[0] or 'an empty token'}, which is in null_tokens, too, so it means null; remove one",
             )
         if not tokens and "do_Not_Contact" not in settings.constants:
             yield Remark(setting, "is empty, so no cell can mean that; add the value that files use for it")
     if "" not in nulls:
         text = (
-            'is without "": an empty cell is an empty text then, and a fault in a number or date. Add "", if it is null'
+            'lacks "": an empty cell is empty text, and a fault in a number or date. Add "" if an empty cell means null'
         )
         yield Remark("null_tokens", text, is_mistake=False)
 

@@ -114,7 +114,7 @@ def _mistakes(settings: FileSettings) -> Iterator[tuple[str, str]]:
     if text := contradiction(settings.date_formats):
         yield "date_formats", text
     if {*map(str.casefold, settings.true_tokens)} & {*map(str.casefold, settings.false_tokens)}:
-        yield "true_tokens", "must have no token that false_tokens has, too"
+        yield "true_tokens", "must not share a token with false_tokens"
     if settings.decimal == settings.delimiter and not settings.fixed:
         yield "decimal", "must not be the delimiter"
 
@@ -123,7 +123,7 @@ def _of_columns(settings: FileSettings) -> Iterator[tuple[str, str]]:
     """Yield the mistakes in columns and places: unknown fields, fields that come twice, and required ones left out."""
     setting = "fixed" if settings.fixed else "columns"
     if settings.fixed and settings.columns:
-        yield "fixed", "must not be with columns; set one of them"
+        yield "fixed", "must not be set together with columns; set one of them"
         return
     named = list(settings.columns.values()) if isinstance(settings.columns, Mapping) else list(settings.columns)
     fields = [*settings.fixed, *(name for name in named if name != IGNORED)]
@@ -134,7 +134,7 @@ def _of_columns(settings: FileSettings) -> Iterator[tuple[str, str]]:
             yield setting, f"{name} comes twice, here or in constants"
     for name, text in settings.fixed.items():
         if _slice(text).stop <= _slice(text).start:
-            yield "fixed", f'the places of {name} must be as "1-10", from 1, the first one not above the last'
+            yield "fixed", f'the places of {name} must be like "1-10": from 1, the first not above the last'
     for name in FileMapping(constants=settings.constants).missing(fields) if fields else ():
         yield setting, f"there is no {name}, which every case needs; name its column, or set it in constants"
 

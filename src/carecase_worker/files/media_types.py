@@ -67,13 +67,13 @@ class MediaType:
                 )
             return EpisodeSplitter(mapping, item_bytes)
         match self.format:
-            case (BodyFormat.ARRAY | BodyFormat.LINES) as held:
+            case (BodyFormat.ARRAY | BodyFormat.LINES) as form:
                 if mapping is not None:
                     raise BatchRefused(
                         BatchFault.NO_MAPPING,
                         "The mapping is for files of rows. Leave out mapping, or send Content-Type: text/csv.",
                     )
-                return ArraySplitter(item_bytes=item_bytes) if held is BodyFormat.ARRAY else LineSplitter(item_bytes)
+                return ArraySplitter(item_bytes=item_bytes) if form is BodyFormat.ARRAY else LineSplitter(item_bytes)
             case BodyFormat.DELIMITED | BodyFormat.TABBED | BodyFormat.FIXED:
                 return RowSplitter(self._mapping(mapping), item_bytes)
             case never:
@@ -82,10 +82,10 @@ class MediaType:
     def _mapping(self, mapping: FileMapping | None) -> FileMapping:
         if self.format is BodyFormat.FIXED and (mapping is None or not mapping.places):
             raise _unsupported()
-        held = mapping or NAMES_OF_FIELDS
+        used = mapping or NAMES_OF_FIELDS
         if self.format is BodyFormat.TABBED:
-            held = replace(held, delimiter="\t")
-        return replace(held, encoding=self.encoding) if self.encoding else held
+            used = replace(used, delimiter="\t")
+        return replace(used, encoding=self.encoding) if self.encoding else used
 
 
 def media_type_of(content_type: str | None) -> MediaType:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.plural import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def ragged(line: int, cells: int, columns: int) -> FileFault:
     """Return the fault of a row with another number of cells than there are columns."""
     return FileFault(
         line,
-        f"has {_counted(cells, 'cell')}, and there {'is' if columns == 1 else 'are'} {_counted(columns, 'column')}."
+        f"has {counted(cells, 'cell')}, and there {'is' if columns == 1 else 'are'} {counted(columns, 'column')}."
         " Quote cells that contain the delimiter. If it is a total or a note, remove it, or set skipped_last_lines"
         " in the mapping.",
     )
@@ -125,7 +126,3 @@ def wide() -> BatchRefused:
         "The file is UTF-16 or UTF-32, not UTF-8. Save it as UTF-8, or send UTF-16 as Content-Type: text/csv;"
         ' charset=utf-16, or set encoding = "utf-16" in the mapping.'
     )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -24,7 +24,7 @@ class RowSplitter:
         self._mapping = mapping
         self._most = 2 * item_bytes
         self._decoder = TextDecoder(mapping.encoding)
-        self._table = Table(mapping, self._tell)
+        self._table = Table(mapping, self._note_fault)
         self._form: RecordForm | None = _form_of(mapping)
         self._report = report
         self._is_faulty = False
@@ -110,12 +110,12 @@ class RowSplitter:
         try:
             items = self._table.items(form.records(text, line))
         except BrokenRecord as broken:
-            self._tell(broken.fault)
+            self._note_fault(broken.fault)
             return ()
         self._given += len(items)
         return items
 
-    def _tell(self, fault: FileFault) -> None:
+    def _note_fault(self, fault: FileFault) -> None:
         """Report a fault, after which a file without rows does not count as empty."""
         self._is_faulty = True
         self._report(fault)

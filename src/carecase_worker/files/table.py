@@ -32,7 +32,7 @@ class Table:
         self._header: list[str] | None = None
         self._names: list[str] = []
         self._width = 0
-        self._held = Records([], [])
+        self._buffered = Records([], [])
         self._columns: list[Column] = []
         self._key: int | None = None
         self._converters: list[Callable[[Sequence[str]], Sequence[Any]]] = []
@@ -60,7 +60,7 @@ class Table:
     @property
     def buffered_bytes(self) -> int:
         """Bytes of buffered last rows, which may not be cases."""
-        return sum(getsizeof(cell) for row in self._held.rows for cell in row)
+        return sum(getsizeof(cell) for row in self._buffered.rows for cell in row)
 
     def take_header(self, cells: Sequence[str], line: int) -> None:
         """Read the header row. Raises BatchRefused if it does not fit the mapping."""
@@ -101,8 +101,8 @@ class Table:
     def _hold(self, records: Records) -> Records:
         """Return the rows that can no longer be the last ones; buffer the others."""
         most = self._mapping.skipped_last_lines
-        rows, lines = [*self._held.rows, *records.rows], [*self._held.lines, *records.lines]
-        self._held = Records(rows[-most:], lines[-most:])
+        rows, lines = [*self._buffered.rows, *records.rows], [*self._buffered.lines, *records.lines]
+        self._buffered = Records(rows[-most:], lines[-most:])
         return Records(rows[:-most], lines[:-most])
 
     def _valid_rows(self, records: Records) -> Records:

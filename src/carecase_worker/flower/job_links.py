@@ -16,14 +16,14 @@ _BEFORE = b'<div class="detail-row detail-row-code task-data-row">'
 
 def jobs_of(task: Any) -> list[str]:
     """Return the ids of a task's jobs, each once, from its arguments and its line."""
-    told = " ".join(str(getattr(task, name, "") or "") for name in ("args", "result", "exception"))
-    return list(dict.fromkeys(_JOB.findall(told)))
+    texts = " ".join(str(getattr(task, name, "") or "") for name in ("args", "result", "exception"))
+    return list(dict.fromkeys(_JOB.findall(texts)))
 
 
 def with_line(task: Any) -> Any:
     """Return a task with its report line as result, also if it was retried or failed; for Flower's `format_task`."""
-    told = str(getattr(task, "exception", None) or getattr(task, "result", None) or "")
-    task.result = told.removeprefix("Released(").removeprefix("GaveUp(").rstrip(")").strip("'")
+    result = str(getattr(task, "exception", None) or getattr(task, "result", None) or "")
+    task.result = result.removeprefix("Released(").removeprefix("GaveUp(").rstrip(")").strip("'")
     return task
 
 

@@ -137,7 +137,6 @@ def _set_options(url_prefix: str, credentials: str) -> None:
     options.read_only = True
     options.enable_events = False
     options.max_tasks, options.max_workers = _TASKS_KEPT, _WORKERS_KEPT
-    options.auto_refresh = True
     options.tasks_columns = "state,result,args,uuid,received,runtime,worker"
     options.format_task = with_line
     options.purge_offline_workers = _OFFLINE_SHOWN_S

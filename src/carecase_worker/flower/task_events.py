@@ -59,10 +59,10 @@ def listen(settings: RedisSettings, broker_prefix: str, setting: str) -> Iterato
 def events_of(data: bytes) -> list[Event]:
     """Return the events of one message; an empty list if it is not a message of Celery's."""
     try:
-        told = json.loads(base64.b64decode(json.loads(data)["body"], validate=True))
+        events = json.loads(base64.b64decode(json.loads(data)["body"], validate=True))
     except _UNREADABLE:
         return []
-    return [event for event in (told if isinstance(told, list) else [told]) if _is_event(event)]
+    return [event for event in (events if isinstance(events, list) else [events]) if _is_event(event)]
 
 
 def _is_event(event: object) -> bool:

@@ -24,9 +24,9 @@ class WrongPasswords:
 
     def wait_s(self, address: str, now: float) -> float:
         """Return the seconds for which an address is refused; 0 if it may try."""
-        held = max(0.0, self._free_at.get(self._source(address), now) - now)
+        delay = max(0.0, self._free_at.get(self._source(address), now) - now)
         # sums of fractions of a minute are not exact
-        return max(0.0, round(held - (_MINUTE_S - self._each_s), 6))
+        return max(0.0, round(delay - (_MINUTE_S - self._each_s), 6))
 
     def note(self, address: str, now: float) -> None:
         """Count a wrong password."""

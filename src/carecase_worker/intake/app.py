@@ -61,6 +61,7 @@ from carecase_worker.intake.page.routes import add_page
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.sections.intake import IntakeSettings
 from carecase_worker.settings.sections.oidc import OidcSettings
+from carecase_worker.store.batch_store import BatchStore
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.listening.completions import JobCompletions
 from carecase_worker.store.loop_store import LoopStore
@@ -68,8 +69,10 @@ from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.store.pending_batch import Admissions
 from carecase_worker.store.queries.job_lists import JobLists
 from carecase_worker.store.queries.measures import METRICS_TIMEOUT, JobMeasures
+from carecase_worker.store.queries.workload import Workload
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.certificates import certificate_expiries
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
@@ -89,13 +92,13 @@ def create_app(settings: Settings) -> FastAPI:
     clock, seals = SystemClock(), Seals(settings.encryption.by_id, settings.encryption.required)
     gauges: list[Gauges] = [*_gauges(settings)]
     metrics = Metrics(lambda: chain.from_iterable(each() for each in gauges))
-    store, loop_store = _stores(settings, seals, metrics)
+    client, loop_store = _connections(settings, seals, metrics)
+    store, workload = JobStore(client, settings.jobs, seals), Workload(client)
     notifier, tracer = Notifier(celery_app(settings)), tracer_of(settings.tracing, "intake")
     recorder = Recorder(AuditLog(settings.audit, clock).opened())
-    bounds = ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes)
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     access_control = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
-    samples = _samples_of(settings, store, clock, recorder)
+    samples = _samples_of(settings, workload, clock, recorder)
     in_progress, streams = InProgress.of(settings.intake), Streams.of(settings.intake)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
@@ -105,7 +108,13 @@ def create_app(settings: Settings) -> FastAPI:
         *(samples, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.samples),
     )
     admissions = Admissions(
-        store, bounds, settings.intake.max_items, packers, seals, webhooks_of(settings.webhooks), processor.charge
+        BatchStore(client, settings.jobs),
+        ChunkLimits(settings.jobs.chunk_items, settings.jobs.chunk_bytes, settings.intake.max_item_bytes),
+        settings.intake.max_items,
+        packers,
+        seals,
+        webhooks_of(settings.webhooks),
+        processor.charge,
     )
     long_poll, new_id = LongPoll(completions, settings.intake.max_wait), partial(uuid7, clock)
     results, lists = Results(store, seals, threads), JobLists(settings.redis, seals)
@@ -123,7 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
         Mappings.of(settings.clients),
         metrics,
     )
-    jobs = Jobs(store, loop_store, lists, notifier, admissions, long_poll, threads, results, new_id, recorder)
+    jobs = Jobs(store, workload, loop_store, lists, notifier, admissions, long_poll, threads, results, new_id, recorder)
 
     caller = _caller_by(access_control, in_progress, settings.intake.require_user_agent)
     app = _application(completions, samples.presence, (loop_store, rates), tracer)
@@ -140,19 +149,18 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _stores(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[JobStore, LoopStore]:
-    """Return the job store for threads and the one for the loop. Raises SettingsError, StoreUnavailable."""
-    store = JobStore(settings.redis, settings.jobs, seals, metrics.round_trip)
-    loop_store = LoopStore(settings.redis, settings.jobs, seals, metrics.round_trip)
-    store.check()
-    return store, loop_store
+def _connections(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[StoreClient, LoopStore]:
+    """Return the job store's client for threads, and the store for the loop. Raises SettingsError, StoreUnavailable."""
+    client = StoreClient(settings.redis, metrics.round_trip)
+    client.check()
+    return client, LoopStore(settings.redis, settings.jobs, seals, metrics.round_trip)
 
 
-def _samples_of(settings: Settings, store: JobStore, clock: Clock, recorder: Recorder) -> MetricSamples:
+def _samples_of(settings: Settings, workload: Workload, clock: Clock, recorder: Recorder) -> MetricSamples:
     """Make the metrics that are read from Redis and from the audit log."""
     databases = tuple(settings.databases)
     return MetricSamples(
-        store,
+        workload,
         Presence(settings.redis, clock, METRICS_TIMEOUT),
         Standstill(settings.redis, settings.jobs),
         databases,

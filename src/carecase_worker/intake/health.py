@@ -12,10 +12,10 @@ from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.limits.single_flight import SingleFlight
 from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.job import DRY_RUN
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.throughput import Trouble
 from carecase_worker.store.outbox import Outbox
 from carecase_worker.store.queries.measures import JobMeasures
+from carecase_worker.store.queries.workload import Workload
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import HistogramSample, Metrics, MetricSample
@@ -38,7 +38,7 @@ _AWAY = "1 while a database fails its chunks; the reason is the class of the las
 class MetricSamples:
     """Metrics read from the job store and the audit log at the time of a scrape."""
 
-    store: JobStore
+    workload: Workload
     presence: Presence
     standstill: Standstill
     databases: Sequence[str]
@@ -67,23 +67,23 @@ class MetricSamples:
             yield MetricSample("carecase_clock_offset_seconds", _AHEAD, ahead.total_seconds(), _of("worker", host))
         for database in self.databases:
             labels = {"database": database}
-            pace = self.store.pace(database)
-            jobs, size = self.store.backlog(database)
+            pace = self.workload.pace(database)
+            (jobs, size), chunks = self.workload.backlog(database), self.workload.due_count(database)
             yield MetricSample("carecase_backlog_jobs", "Jobs that are not final", jobs, labels)
             yield MetricSample("carecase_backlog_bytes", "Compressed bytes of jobs that are not final", size, labels)
             yield MetricSample("carecase_open_items", "Accepted items without an outcome", pace.open_items, labels)
             yield MetricSample("carecase_items_per_second", "The rate at present", pace.now_per_second, labels)
-            yield MetricSample("carecase_open_chunks", "Chunks that are open", self.store.due_count(database), labels)
+            yield MetricSample("carecase_open_chunks", "Chunks that are open", chunks, labels)
             untaken = self.standstill.untaken(database) or timedelta(0)
             yield MetricSample("carecase_untaken_seconds", _UNTAKEN, untaken.total_seconds(), labels)
-            for client, kept in self.store.kept(database).items():
+            for client, kept in self.workload.kept(database).items():
                 whose = {**labels, "client": client}
                 yield MetricSample("carecase_kept_jobs", "Jobs that are open or have a stored result", kept.jobs, whose)
                 yield MetricSample("carecase_kept_bytes", "Bytes counted for them, and for uploads", kept.size, whose)
-            trouble = self.store.trouble(database)
+            trouble = self.workload.trouble(database)
             reason = {**labels, "reason": trouble.reason if trouble else ""}
             yield MetricSample("carecase_database_away", _AWAY, int(trouble is not None), reason)
-        for (database, outcome), items in sorted(self.store.stats().items()):
+        for (database, outcome), items in sorted(self.workload.stats().items()):
             labels = {"database": database}
             if outcome == DRY_RUN:
                 yield MetricSample("carecase_dry_run_items", _REHEARSED, items, labels, counter=True)
@@ -125,14 +125,14 @@ class WebhookSamples:
 def readiness(samples: MetricSamples) -> dict[str, object]:
     """Return the readiness document: whether batches are accepted and applied."""
     checks, databases = {"redis": "ok", "workers": "ok"}, _standing(None)
-    store, presence, standstill = samples.store, samples.presence, samples.standstill
+    workload, presence, standstill = samples.workload, samples.presence, samples.standstill
     try:
         presence.try_write()
         if not presence.workers().seen:
             checks["workers"] = "none was seen within ten seconds: start carecase worker"
         elif (age := standstill.everywhere(samples.databases)) is not None:
             checks["workers"] = f"none has taken any work for {age.total_seconds():.0f} s, though some is due"
-        databases = _standing(map(store.trouble, samples.databases))
+        databases = _standing(map(workload.trouble, samples.databases))
     except StoreUnavailable as error:
         checks = {"redis": str(error), "workers": "not known"}
     is_ready = set(checks.values()) == {"ok"}
@@ -170,9 +170,9 @@ def health_routes(samples: MetricSamples, metrics: Metrics) -> APIRouter:
         summary="Whether batches are taken and applied",
     )
     async def readyz(response: Response) -> dict[str, object]:
-        told = await ready()
-        response.status_code = 200 if told["status"] == "ok" else 503
-        return told
+        document = await ready()
+        response.status_code = 200 if document["status"] == "ok" else 503
+        return document
 
     @router.get("/metrics", operation_id="Metrics", summary="Metrics for Prometheus", response_class=Response)
     async def scrape() -> Response:

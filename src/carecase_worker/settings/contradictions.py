@@ -106,7 +106,7 @@ def _listeners(settings: Settings) -> Iterator[Contradiction]:
         for other, its_host, its_port in before:
             hosts = {host, its_host}
             if port == its_port != 0 and (len(hosts) == 1 or hosts & _EVERY_ADDRESS):
-                text = f"must not be {other}.port, where the {other} listens; give one of the two another port"
+                text = f"is also {other}.port; give one of them another port"
                 yield Contradiction((name, "port"), text, ((other, "port"), (other, "host"), (name, "host")))
 
 
@@ -135,11 +135,11 @@ def _stores(settings: Settings) -> Iterator[Contradiction]:
     urls = (("redis", "url"), ("broker", "url"))
     of_jobs, of_broker, of_flower = redis.address, settings.broker_url, settings.flower_broker_url
     if of_broker.startswith("amqp") != of_flower.startswith("amqp"):
-        text = "must lead to the same broker as broker.url, as another user of it"
+        text = "must be the same broker as broker.url, with another user"
         yield Contradiction(("flower", "broker_url"), text, urls)
     prefixes = sorted((redis.prefix, broker.prefix))  # a prefix of the other one comes first
     if not of_broker.startswith("amqp") and prefixes[1].startswith(prefixes[0]) and same_server(of_jobs, of_broker):
-        text = "must not begin with redis.prefix, nor redis.prefix with this: both share one Redis"
+        text = "must not begin with redis.prefix, nor redis.prefix with it: both are in one Redis"
         yield Contradiction(("broker", "prefix"), text, (*urls, ("redis", "prefix")))
 
 

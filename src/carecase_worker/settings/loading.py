@@ -53,8 +53,8 @@ def sources(path: Path | None = None, environment: Mapping[str, str] | None = No
     variables = dict(os.environ) if environment is None else environment
     file, count = path or _named_file(variables), len(_settings_among(variables))
     named = "--config" if path else CONFIG_VARIABLE
-    told = f"{file} ({named})" if file else f"no file (neither --config nor {CONFIG_VARIABLE} names one)"
-    return printable(f"{told}, and {count or 'no'} {'variable' if count == 1 else 'variables'} {PREFIX}…")
+    source = f"{file} ({named})" if file else f"no file (neither --config nor {CONFIG_VARIABLE} names one)"
+    return printable(f"{source}, and {count or 'no'} {'variable' if count == 1 else 'variables'} {PREFIX}…")
 
 
 def named_file() -> Path | None:
@@ -176,8 +176,8 @@ def _is_within(place: Place, faults: Mapping[Place, str]) -> bool:
 
 def _unknown_databases(tree: Mapping[str, Any]) -> Iterator[str]:
     """Yield a mistake for each database granted to a client that is not configured."""
-    held = tree.get("databases", {})
-    known = held if isinstance(held, dict) else {}
+    databases = tree.get("databases", {})
+    known = databases if isinstance(databases, dict) else {}
     for place, _, values in sections(tree):
         granted = values.get("databases", ()) if place[0] == "clients" and isinstance(values, dict) else ()
         for database in granted if isinstance(granted, list) else ():

@@ -34,8 +34,8 @@ from carecase_worker.settings.urls import target_parameters as database_paramete
 
 
 def _address(url: SecretStr, password: SecretStr | None) -> str:
-    told = url.get_secret_value()
-    return urls.with_password(told, password.get_secret_value()) if password else told
+    text = url.get_secret_value()
+    return urls.with_password(text, password.get_secret_value()) if password else text
 
 
 class RedisSettings(Section):

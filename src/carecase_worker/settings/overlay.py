@@ -122,9 +122,9 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] |
             for suffix in ("_FILE", "") if leaf in secret_leaves(model) else ("",):
                 match = re.fullmatch(f"{PREFIX}{section.upper()}_(.+)_{leaf.upper()}{suffix}", variable)
                 if match:
-                    held = tree.get(section, {})
-                    held = held if isinstance(held, dict) else {}
-                    names = {variable_of((name,)).removeprefix(PREFIX): name for name in held}
+                    table = tree.get(section, {})
+                    table = table if isinstance(table, dict) else {}
+                    names = {variable_of((name,)).removeprefix(PREFIX): name for name in table}
                     return (section, names.get(match[1], match[1].lower()), leaf), bool(suffix)
     return None
 
@@ -132,8 +132,8 @@ def _named_place(variable: str, tree: Mapping[str, Any]) -> tuple[Place, bool] |
 def _rivals(place: Place, tree: Mapping[str, Any]) -> list[str]:
     """Return the places in the file that a variable could be of, if there are several."""
     section, name, *_ = place
-    held = tree.get(section) if section in NAMED else None
-    names = held if isinstance(held, dict) else {}
+    table = tree.get(section) if section in NAMED else None
+    names = table if isinstance(table, dict) else {}
     same = [one for one in names if variable_of((one,)) == variable_of((name,))]
     return [f"{section}.{one}" for one in sorted(same)] if len(same) > 1 else []
 

@@ -69,8 +69,8 @@ def sections(tree: Mapping[str, Any]) -> Iterator[tuple[Place, type[Section], An
     for section, model in PLAIN.items():
         yield (section,), model, tree.get(section, {})
     for section, model in NAMED.items():
-        held = tree.get(section, {})
-        for name, values in held.items() if isinstance(held, dict) else ():
+        table = tree.get(section, {})
+        for name, values in table.items() if isinstance(table, dict) else ():
             yield (section, name), model, values
 
 

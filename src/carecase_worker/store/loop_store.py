@@ -39,8 +39,9 @@ class LoopStore:
 
     async def admit(self, new: NewJob, last: Mapping[int, bytes]) -> Admission:
         """Make the batch a job, with its last chunks. With durability fsync, returns once it is on disk."""
+        names, args = admit_call(self._keys, self._jobs, new, last)
         with redis_errors():
-            answer = await self._admissions.run(*admit_call(self._keys, self._jobs, new, last))
+            answer = await self._admissions.run([self._keys.prefix, *names], args)
         return Admission.of_new(answer, new)
 
     async def job(self, job_id: str) -> Job:

@@ -16,7 +16,7 @@ from carecase_worker.batches.key_sets import KeySet, written_keys
 from carecase_worker.batches.payloads import pack
 from carecase_worker.clock import thread_seconds
 from carecase_worker.errors import BatchFault, BatchRefused, StoreUnavailable
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.batch_store import BatchStore
 from carecase_worker.store.operations.admission import Admission, JobSeal, NewJob, Staging, require_admitted
 from carecase_worker.telemetry import Observe, unobserved
 from carecase_worker.traceparent import TraceParent
@@ -62,7 +62,7 @@ class Sender:
 class Admissions:
     """Admission of batches to the job store: cut by `bounds`, packed and staged by the threads of `packers`."""
 
-    store: JobStore
+    store: BatchStore
     bounds: ChunkLimits
     max_items: int
     packers: Executor

@@ -6,11 +6,11 @@ from typing import cast
 
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.errors import JobNotFound, PayloadUnreadable, SealBroken
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job_store import JobStore
-from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import connect, redis_errors
-from carecase_worker.store.scripts import named, script_of
+from carecase_worker.store.queries.workload import Workload
+from carecase_worker.store.redis.client import StoreClient
+from carecase_worker.store.redis.connection import redis_errors
+from carecase_worker.store.scripts import named
 
 
 class Rewrapped(Enum):
@@ -24,11 +24,12 @@ class Rewrapped(Enum):
 class Rewrapping:
     """The rewrapping of data keys in Redis. Every method raises StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings, store: JobStore, seals: Seals) -> None:
-        self._redis = connect(settings)
-        self._script = self._redis.register_script(script_of("rewrap"))
-        self._keys = Keys(settings.prefix)
-        self._store = store
+    def __init__(self, client: StoreClient, jobs: JobStore, seals: Seals) -> None:
+        self._client = client
+        self._redis = client.redis
+        self._keys = client.keys
+        self._workload = Workload(client)
+        self._jobs = jobs
         self._seals = seals
 
     def jobs(self, databases: Iterable[str]) -> Iterator[str]:
@@ -37,7 +38,7 @@ class Rewrapping:
         Each list is read at once: read in parts, it would skip jobs while others are removed.
         """
         for database in databases:
-            for client in self._store.kept(database):
+            for client in self._workload.kept(database):
                 with redis_errors():
                     listed = cast(list[bytes], self._redis.zrange(self._keys.jobs(database, client), 0, -1))
                 yield from (name.decode() for name in listed)
@@ -48,7 +49,7 @@ class Rewrapping:
     def rewrap(self, job_id: str) -> Rewrapped:
         """Wrap the data key of a job with the first configured key."""
         try:
-            job = self._store.job(job_id)
+            job = self._jobs.job(job_id)
             if not job.data_key or self._seals.is_own(job.data_key):
                 return Rewrapped.FRESH
             anew, mark = self._seals.rewrapped(job.data_key, job.binding)
@@ -59,6 +60,5 @@ class Rewrapping:
         name = self._keys.idempotency(job.client, mark.key) if mark else ""
         fingerprint = mark.fingerprint if mark else ""
         arguments = named(job=job_id, wrapped=job.data_key, rewrapped=anew, idempotency=name, fingerprint=fingerprint)
-        with redis_errors():
-            reply = cast(bytes, self._script(keys=[self._keys.prefix], args=[arguments]))
+        reply = self._client.run("rewrap", [arguments])
         return Rewrapped.WRAPPED if reply == b"wrapped" else Rewrapped.FRESH

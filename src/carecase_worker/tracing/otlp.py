@@ -102,7 +102,7 @@ class OtlpTracer:
         """Send the queued spans, within about the timeout."""
         self._sending.end_within(self._timeout_s)
         self._processor.shutdown()  # type: ignore[no-untyped-call]
-        self._queue.tell(is_last=True)
+        self._queue.report_lost(is_last=True)
 
     def begun(
         self,

@@ -11,7 +11,7 @@ from carecase_worker.clock import monotonic
 from carecase_worker.telemetry import logger
 
 _log = logger("tracing")
-_TELL_AGAIN_S = 60.0
+_REPORT_INTERVAL_S = 60.0
 
 
 class SpanQueue:
@@ -24,8 +24,8 @@ class SpanQueue:
         self.lost = 0
         self._on_lost = on_lost
         self._most = most
-        self._waiting = self._told = 0
-        self._tell_at = -math.inf
+        self._waiting = self._reported = 0
+        self._report_at = -math.inf
         self._lock = Lock()
 
     def enter(self) -> bool:
@@ -43,16 +43,16 @@ class SpanQueue:
             self._waiting -= count
             if not is_sent:
                 self._lose(count)
-        self.tell()
+        self.report_lost()
 
-    def tell(self, is_last: bool = False) -> None:
+    def report_lost(self, is_last: bool = False) -> None:
         """Log the spans lost since the last line, unless there was one within a minute and this is not the last."""
         with self._lock:
-            untold = self.lost - self._told
-            if not untold or (monotonic() < self._tell_at and not is_last):
+            unreported = self.lost - self._reported
+            if not unreported or (monotonic() < self._report_at and not is_last):
                 return
-            self._told, self._tell_at = self.lost, monotonic() + _TELL_AGAIN_S
-        _log.warning("spans lost", count=untold, reason="the collector did not accept them; check tracing.endpoint")
+            self._reported, self._report_at = self.lost, monotonic() + _REPORT_INTERVAL_S
+        _log.warning("spans lost", count=unreported, reason="the collector did not accept them; check tracing.endpoint")
 
     def _lose(self, count: int) -> None:
         self.lost += count

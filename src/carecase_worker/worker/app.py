@@ -18,9 +18,12 @@ from carecase_worker.broker.reach import takes_connections
 from carecase_worker.clock import SystemClock, SystemRandom
 from carecase_worker.errors import StoreUnavailable, safe_error_fields
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.lease_store import LeaseStore
 from carecase_worker.store.outbox import Outbox
+from carecase_worker.store.queries.workload import Workload
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.startup import look_at
 from carecase_worker.targets.tenants import tenants_of
@@ -97,9 +100,9 @@ def run_worker(settings: Settings) -> int:
     sys.setrecursionlimit(_RECURSION_LIMIT)
     # by default a pool process that stops waits 30 s for its results to be read; ours are lines for Flower
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = _RESULT_LOOKS
-    store = JobStore(settings.redis, settings.jobs)
-    store.check()
-    store.close()
+    client = StoreClient(settings.redis)
+    client.check()
+    client.close()
     for database, reason in look_at(tenants_of(settings.databases)).items():
         _log.warning("database as found at start", database=database, reason=reason)
     signs = Signs()
@@ -133,11 +136,12 @@ def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tup
 
     Each has its own thread, so that a database that hangs does not stop the sweep.
     """
-    store, presence = JobStore(settings.redis, settings.jobs), Presence(settings.redis, SystemClock())
+    client, presence = StoreClient(settings.redis), Presence(settings.redis, SystemClock())
+    leases, workload = LeaseStore(client, settings.jobs), Workload(client)
     notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
-    sweep = Sweep(store, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
-    purge = Purge(store, databases, settings.jobs.retention + settings.jobs.retry_deadline)
-    settle = Settle(store, databases, _guarded)
+    sweep = Sweep(leases, workload, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
+    purge = Purge(Intervals(client), databases, settings.jobs.retention + settings.jobs.retry_deadline)
+    settle = Settle(leases, databases, _guarded)
     every_sweep = settings.worker.sweep.total_seconds()
     deliveries = (_delivery(settings),) if settings.webhooks else ()
     return (

@@ -9,8 +9,10 @@ from threading import Event, Thread
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import StoreUnavailable, TargetFailure
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.lease_store import LeaseStore
+from carecase_worker.store.queries.workload import Workload
 from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.engines import engine_for
@@ -28,7 +30,8 @@ _PURGE_EVERY = timedelta(hours=1)
 class Sweep:
     """The sweep: it takes back the chunks of dead processes, and notifies for overdue chunks of every database."""
 
-    store: JobStore
+    leases: LeaseStore
+    workload: Workload
     notifier: Notifier
     presence: Presence
     clock_watch: ClockWatch
@@ -39,18 +42,18 @@ class Sweep:
 
     def once(self) -> None:
         """Sweep once. Raises StoreUnavailable if Redis or the broker is unreachable; the next sweep catches up."""
-        holders, all_waiting = self.store.holders(), 0
+        holders, all_waiting = self.leases.holders(), 0
         self.signs.reached = monotonic()
         for holder in filter(self.is_dead, holders):
-            for database, chunk in self.store.reclaim(holder):
+            for database, chunk in self.leases.reclaim(holder):
                 _log.warning("taken back from dead processes", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
                 self.notifier.notify(database, [chunk])
         for database in self.databases:
-            if not self.store.due_count(database):
+            if not self.workload.due_count(database):
                 continue
             waiting = self.notifier.waiting(database)
             all_waiting += waiting
-            overdue = self.store.overdue(database, waiting)
+            overdue = self.leases.overdue(database, waiting)
             self.notifier.notify(database, overdue)
             if overdue:
                 _log.info("notified again", database=database, count=len(overdue))
@@ -66,14 +69,14 @@ class Sweep:
 class Purge:
     """The hourly purge of old rows from the ledgers, by one of all workers."""
 
-    store: JobStore
+    intervals: Intervals
     tenants: Mapping[str, Tenant]
     keep: timedelta
 
     def once(self) -> None:
         """Purge every ledger that is due. Raises StoreUnavailable; unreachable databases are left for next time."""
         for name, tenant in self.tenants.items():
-            if not self.store.try_acquire_interval(f"purge:{name}", _PURGE_EVERY):
+            if not self.intervals.try_acquire(f"purge:{name}", _PURGE_EVERY):
                 continue
             engine = engine_for(tenant)
             try:
@@ -93,7 +96,7 @@ class Settle:
     Each database has its own thread, so that one that hangs does not delay others.
     """
 
-    store: JobStore
+    leases: LeaseStore
     tenants: Mapping[str, Tenant]
     guarded: Callable[[Callable[[], None]], Callable[[], None]]
     """Wrapper that makes a step never raise."""
@@ -101,7 +104,7 @@ class Settle:
 
     def once(self) -> None:
         """Start settling each database that needs it. Raises StoreUnavailable."""
-        for name in self.store.unsettled(tuple(self.tenants)):
+        for name in self.leases.unsettled(tuple(self.tenants)):
             if name in self.busy and self.busy[name].is_alive():
                 continue
             self.busy[name] = Thread(
@@ -112,7 +115,7 @@ class Settle:
     def _settle(self, name: str) -> None:
         engine = engine_for(self.tenants[name])
         try:
-            self.store.settle(name, seq_of(highest_version(engine, patient=True)))
+            self.leases.settle(name, seq_of(highest_version(engine, patient=True)))
         except (StoreUnavailable, TargetFailure) as error:
             _log.warning("order of acceptance not settled yet", database=name, reason=str(error))
         finally:

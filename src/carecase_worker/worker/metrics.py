@@ -151,8 +151,8 @@ class WorkerMetrics:
                 case "operation", [name]:
                     yield _histogram("carecase_redis_round_trip_seconds", _TRIPS, {"operation": name}, sums[place:])
                 case "attempts", [name, failure]:
-                    told = {"database": name, "failure": failure}
-                    yield MetricSample("carecase_chunk_attempts", _ATTEMPTS, sums[place], told, counter=True)
+                    attempted = {"database": name, "failure": failure}
+                    yield MetricSample("carecase_chunk_attempts", _ATTEMPTS, sums[place], attempted, counter=True)
                 case "poison", [name]:
                     yield MetricSample("carecase_poison_items", _POISON, sums[place], {"database": name}, counter=True)
                 case _:  # "spans lost"
@@ -161,12 +161,12 @@ class WorkerMetrics:
 
 def metrics_of(settings: Settings, *gauges: Gauges) -> WorkerMetrics:
     """Return the metrics of a worker; its main process reads the gauges at each scrape."""
-    told: tuple[Gauges, ...] = (*gauges, partial(certificate_expiries, settings.redis))
+    all_gauges: tuple[Gauges, ...] = (*gauges, partial(certificate_expiries, settings.redis))
     return WorkerMetrics.of(
         settings.worker.concurrency,
         tuple(settings.databases),
         _OPERATIONS,
-        lambda: chain.from_iterable(each() for each in told),
+        lambda: chain.from_iterable(each() for each in all_gauges),
         is_traced=settings.tracing.endpoint is not None,
     )
 

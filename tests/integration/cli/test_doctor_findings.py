@@ -17,10 +17,10 @@ from tests.integration.cli.commands import Carecase
 from tests.integration.store.configuring import configured
 from tests.meanwhile import meanwhile
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.workers.presence import Presence
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -34,7 +34,7 @@ def findings(carecase: Carecase, about: str) -> list[str]:
 
 @pytest.fixture
 def untaken(
-    carecase: Carecase, servers: Services, store: JobStore, monkeypatch: pytest.MonkeyPatch
+    carecase: Carecase, servers: Services, store: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Carecase]:
     """The command beside a worker that is there, and a chunk that none has taken for twenty minutes."""
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
@@ -42,7 +42,7 @@ def untaken(
     monkeypatch.setenv("CARECASE_DATABASES_DEMO_URL", "sqlite:///demo.sqlite")
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
     presence = Presence(settings, SystemClock())
-    store.admit(a_new_job(), {0: b"items"})
+    store.batches.admit(a_new_job(), {0: b"items"})
     elapse(servers.redis_url, store, timedelta(minutes=20))
     presence.seen("one")
     with meanwhile(lambda: presence.seen("one"), 0.2):
@@ -91,7 +91,7 @@ def test_every_mistake_of_redis_by_which_batches_are_lost_is_a_line(
 def test_a_clock_that_is_off_is_reported(servers: Services, tmp_path: Path, offset: str, side: str) -> None:
     ran = run("doctor", cwd=tmp_path, variables={"CARECASE_REDIS_URL": servers.redis_url, **shifted_by(offset)})
     lines = [line for line in ran.stdout.splitlines() if " clocks: " in line]
-    assert lines == [f"fix   clocks: this host's clock is {side} Redis's; have both set by NTP"]
+    assert lines == [f"fix   clocks: this host's clock is {side} Redis's; synchronise both by NTP"]
 
 
 def test_more_connections_than_a_process_may_have_descriptors_for_are_reported(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_mappings_of_the_clients_are_tried_out(carecase: Carecase, tmp_path: Pat
     )
     lines = carecase("doctor", "--config", str(tmp_path / "carecase.toml")).out.splitlines()
     assert [line.partition(";")[0] for line in lines if ".files." in line] == [
-        "hint  clients.ann.files.good.delimiter: is not read with fixed: leave out one of them",
+        "hint  clients.ann.files.good.delimiter: is not used with fixed: leave out one of them",
         "ok    clients.ann.files.good: 2 fields by their places, 1 constant",
         "fix   clients.ann.files.bad.columns: case_Kay is not a field of a case",
         "fix   clients.ann.files.bad.columns: there is no case_Key, which every case needs",

@@ -154,7 +154,7 @@ def test_a_missing_secret_is_to_be_fixed_only_if_nobody_could_be_let_in_without_
     lines = told(carecase("doctor", "--config", "c.toml"))
     secret = "jwt.secret: is not set, so no HS256 token is accepted; set CARECASE_JWT_SECRET"
     assert f"{grade} {secret}" in lines
-    assert "fix   clients.ann: may use no database; name some in its databases" in lines
+    assert "fix   clients.ann: has no database; list some in its databases" in lines
     assert "hint  intake.rate_per_second: is 0: a single client can take all of the service" in lines
     keyless = [line for line in lines if "has no API key" in line]
     needed = [f"fix   clients.{one}: has no API key; make one with: carecase keys new {one}" for one in ("ann", "bob")]
@@ -194,7 +194,7 @@ def test_a_user_of_redis_that_may_not_do_its_part_is_reported(
     assert [redis_line, broker, workers] == [
         "fix   redis: the job store refuses a command to this user; check its ACL",
         f"ok    broker: redis://{where} is reachable, 0 notifications waiting",
-        "fix   workers: are not known without Redis; fix that first",
+        "fix   workers: cannot be checked without Redis; fix that first",
     ]
 
 

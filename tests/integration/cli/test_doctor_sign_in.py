@@ -12,7 +12,7 @@ from tests.issuer import Issuer, an_issuer, settings_of
 PAGE = "https://care.example.org/tools/app"
 LEADS_BACK = f"{PAGE}/signed-in.html"
 NOT_TRIED = (
-    "hint  oidc.client_id: that the provider lets the page in (redirect URI, CORS) is not tried; name its address:"
+    "hint  oidc.client_id: redirect URI and CORS are not checked; for that, give the page's address:"
     " --page https://HOST/app"
 )
 DISCOVERY = "/.well-known/openid-configuration"
@@ -54,7 +54,7 @@ class Told:
 
     @property
     def is_well(self) -> str:
-        return f"ok    oidc: {self._issuer.url} has what the sign-in needs of it"
+        return f"ok    oidc: {self._issuer.url} supports the sign-in"
 
 
 def test_a_provider_that_has_all_is_told_as_well(told: Told, issuer: Issuer) -> None:
@@ -65,19 +65,21 @@ def test_a_provider_that_has_all_is_told_as_well(told: Told, issuer: Issuer) -> 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "S256": ({"code_challenge_methods_supported": ["plain"]},
-             "fix   oidc.client_id: the provider does not take PKCE with S256, which the page uses; turn it on there"),
+             "fix   oidc.client_id: the provider does not support PKCE with S256, which the page uses;"
+             " enable it there"),
     "no word of PKCE": ({"code_challenge_methods_supported": None},
-                        "hint  oidc.client_id: the provider does not say that it takes PKCE; see that the client"
+                        "hint  oidc.client_id: the provider does not announce PKCE; check that the client"
                         " there has it, with S256"),
     "implicit only": ({"response_types_supported": ["id_token"]},
-                      "fix   oidc.client_id: the provider does not take the authorization code flow; turn it on there"),
+                      "fix   oidc.client_id: the provider does not support the authorization code flow;"
+                      " enable it there"),
     "a scope": ({"scopes_supported": ["profile"]},
                 "hint  oidc.scopes: the provider does not name openid among its scopes; it may refuse the sign-in"),
     "another name": ({"issuer": "https://login.example.org/"},
-                     "fix   oidc.issuer: the provider calls itself https://login.example.org/; set oidc.issuer to that,"
-                     " letter for letter"),
+                     "fix   oidc.issuer: the provider calls itself https://login.example.org/; set oidc.issuer to"
+                     " exactly that"),
     "plain http": ({"authorization_endpoint": "http://login.example.org/authorize"},
-                   "fix   oidc.authorization_endpoint: is published by the provider neither as https nor at all;"
+                   "fix   oidc.authorization_endpoint: is not published by the provider as an https URL;"
                    " set it"),
     "another host": ({"token_endpoint": "https://tokens.example.org/token"},
                      "fix   oidc.token_endpoint: must be set: it is at another host than the issuer,"
@@ -85,7 +87,8 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "no URL": ({"authorization_endpoint": "https://[::1"},
                "fix   oidc.authorization_endpoint: is published by the provider neither as https nor at all; set it"),
     "no keys": ({"jwks_uri": None},
-                "hint  jwt.jwks_url: the provider publishes no jwks_uri; are the keys those of its access tokens?"),
+                "hint  jwt.jwks_url: the provider publishes no jwks_uri;"
+                " check that the keys are those of its access tokens"),
 }  # fmt: skip
 
 
@@ -110,14 +113,14 @@ def test_an_endpoint_that_is_not_published_is_told_and_not_tried(told: Told, iss
 def test_a_provider_that_is_away_moved_or_something_else_is_told_with_the_address(told: Told, issuer: Issuer) -> None:
     url = f"{issuer.url}{DISCOVERY}"
     issuer.faults.away.add(DISCOVERY)
-    away = "does not answer; is the address right, the provider up, and its certificate trusted here?"
+    away = "does not respond; check the address, the provider, and that this machine trusts its certificate"
     assert told() == [f"fix   oidc.issuer: {url} {away}"]
     issuer.as_new()
     issuer.faults.statuses[DISCOVERY] = 302
-    moved = "answers 302, not with the configuration document; set oidc.issuer to where it leads"
+    moved = "responds with 302 instead of the configuration document; set oidc.issuer to where it leads"
     assert told() == [f"fix   oidc.issuer: {url} {moved}"]
     issuer.faults.statuses[DISCOVERY] = 200
-    assert told() == [f"fix   oidc.issuer: {url} is no configuration document: it is no JSON object"]
+    assert told() == [f"fix   oidc.issuer: {url} is not a configuration document: it is not a JSON object"]
 
 
 def test_a_document_that_is_not_needed_is_only_hinted_at(told: Told, issuer: Issuer) -> None:
@@ -160,14 +163,14 @@ def test_keys_that_cannot_be_read_are_told_once(told: Told, issuer: Issuer) -> N
 
 def test_an_issuer_of_tokens_with_another_name_is_told(told: Told, issuer: Issuer) -> None:
     assert told(issuer=(f'issuer = "{issuer.url}"\naudience', 'issuer = "https://sts.example.org"\naudience'))[0] == (
-        "hint  jwt.issuer: is not oidc.issuer: right only if the provider writes another iss into access tokens than"
-        " its own name"
+        "hint  jwt.issuer: differs from oidc.issuer: right only if the iss of the provider's access tokens"
+        " is not its own name"
     )
 
 
 def test_what_the_provider_does_not_allow_to_the_page_is_told(told: Told, issuer: Issuer) -> None:
     issuer.faults.origin = "https://another.example.org"
-    not_let = "does not let a page from https://care.example.org ask it; allow that origin (CORS) at the provider"
+    not_let = "does not allow requests from https://care.example.org; allow that origin (CORS) at the provider"
     assert told("--page", PAGE) == [
         f"fix   oidc.issuer: its configuration document {not_let}",
         f"fix   oidc.issuer: its token endpoint {not_let}",
@@ -180,7 +183,7 @@ def test_what_the_provider_does_not_allow_to_the_page_is_told(told: Told, issuer
     assert told("--page", f"{PAGE}/") == [told.is_well]
     issuer.faults.away |= {"/token", "/authorize"}
     assert told("--page", PAGE) == [
-        "fix   oidc.issuer: its token endpoint does not answer",
+        "fix   oidc.issuer: its token endpoint does not respond",
         "fix   oidc.authorization_endpoint: does not answer",
     ]
 

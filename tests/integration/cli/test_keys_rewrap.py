@@ -32,11 +32,11 @@ BOTH = f"{key('new', NEW)},{key('old', OLD)}"
 def a_final_job(intake: Intake, number: int) -> Job:
     """A job that is over, of one case, sent with an Idempotency-Key."""
     job_id = intake.send(a_case(number), **{"Idempotency-Key": f"key {number}"})
-    job, ref = intake.store.job(job_id), ChunkRef(job_id, 0)
+    job, ref = intake.store.jobs.job(job_id), ChunkRef(job_id, 0)
     packed = pack_done(ChunkOutcomes([number], [CREATED]))
     sealed = Seals({"old": OLD}).opened(job.data_key, job.binding).key.seal(Kind.RESULT, ref, packed)
-    intake.store.complete(ref, ChunkResult(sealed, {"created": 1}))
-    return intake.store.job(job_id)
+    intake.store.leases.complete(ref, ChunkResult(sealed, {"created": 1}))
+    return intake.store.jobs.job(job_id)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def rewrap(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatc
 def test_after_it_the_old_key_opens_nothing_that_is_wanted(rewrap: Callable[[], Ran], servers: Services) -> None:
     with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("old", OLD)}) as before:
         final, deleted = a_final_job(before, 1), a_final_job(before, 2)
-        waiting = before.store.job(before.send(a_case(3), **{"Idempotency-Key": "key 3"}))
+        waiting = before.store.jobs.job(before.send(a_case(3), **{"Idempotency-Key": "key 3"}))
         with redis.Redis.from_url(servers.redis_url) as raw:
             raw.delete(before.store.keys.job(deleted.job_id))
     for wrapped in (2, 0):
@@ -76,7 +76,7 @@ def test_after_it_the_old_key_opens_nothing_that_is_wanted(rewrap: Callable[[], 
             assert client.get(f"/jobs/{deleted.job_id}").status_code == 404
         assert after.send(a_case(1), **{"Idempotency-Key": "key 1"}) == final.job_id
         assert after.send(a_case(3), **{"Idempotency-Key": "key 3"}) == waiting.job_id
-        assert after.store.job(waiting.job_id).seq == waiting.seq
+        assert after.store.jobs.job(waiting.job_id).seq == waiting.seq
 
 
 def test_without_keys_there_is_nothing_to_wrap_with(carecase: Carecase) -> None:

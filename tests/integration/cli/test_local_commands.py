@@ -21,6 +21,15 @@ COMMANDS = (
 SECRET = "0123456789abcdef" * 2
 
 
+@pytest.mark.parametrize("group", ["files", "token", "db", "webhooks", "audit", "keys"])
+def test_a_group_of_commands_without_one_shows_which_there_are(carecase: Carecase, group: str) -> None:
+    ran = carecase(group)
+    assert ran.status == 2
+    shown = ran.out + ran.err
+    assert f"carecase {group} [OPTIONS] COMMAND" in shown
+    assert "Commands:" in shown
+
+
 @pytest.mark.parametrize("count", [1, 2, 300])
 def test_what_is_generated_keeps_every_rule_and_every_kind_of_field_is_in_it(carecase: Carecase, count: int) -> None:
     ran = carecase("generate", str(count))
@@ -210,7 +219,7 @@ def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: 
     refused = carecase("db", "upgrade", "--database", "one", *config)
     assert (refused.status, refused.err) == (1, used)
     assert refused.out.splitlines()[0].startswith("one: it lacks column care_case.")
-    assert "put back what is named" in refused.out
+    assert "undo the changes that are named" in refused.out
     current = carecase("db", "current", "--database", "one", *config)
     assert (current.status, current.err) == (0, "")
     assert current.out == "one: database at revision 0001, this version at 0001\n"

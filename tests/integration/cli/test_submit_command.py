@@ -218,9 +218,9 @@ def test_a_file_that_is_refused_is_reported_and_nothing_else(carecase: Carecase,
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("b.json.gz", LINES, "b.json.gz is not gzip, though its name says so; it is sent by its content."),
-        ("b.zst", gzip.compress(LINES), "b.zst is not zstd, though its name says so; it is sent by its content."),
-        ("b.GZ", LINES, "b.GZ is not gzip, though its name says so; it is sent by its content."),
+        ("b.json.gz", LINES, "b.json.gz is not gzip, despite its name; it is sent by its content."),
+        ("b.zst", gzip.compress(LINES), "b.zst is not zstd, despite its name; it is sent by its content."),
+        ("b.GZ", LINES, "b.GZ is not gzip, despite its name; it is sent by its content."),
         ("b.gz", gzip.compress(LINES), None),
         ("b.json", gzip.compress(LINES), None),
     ],
@@ -233,7 +233,7 @@ def test_a_name_that_misleads_is_reported(
     with answering(accepted()) as peer:
         ran = carecase("submit", name, "--no-watch", "--url", peer.url)
     assert ran.status == 0
-    assert ran.err.splitlines()[:1] == [said] if said else "though" not in ran.err
+    assert ran.err.splitlines()[:1] == [said] if said else "despite" not in ran.err
     assert peer.received[0].body == content
 
 

@@ -109,7 +109,7 @@ def test_a_request_that_takes_long_is_shown_with_what_it_asks_and_for_how_long(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     notice = request_notice("http://h", 7.5)
-    held = Request("GET", "/jobs", held=timedelta(seconds=3600))
+    held = Request("GET", "/jobs", long_poll=timedelta(seconds=3600))
     with notice(held), notice(Request("PUT", "/care-cases-batch")):
         said = eventually(lambda: capsys.readouterr().err)
     assert said + capsys.readouterr().err == (

@@ -45,9 +45,9 @@ def ended(
     def end(verdict: DeliveryVerdict, pause: timedelta = timedelta(0)) -> JobEvent:
         store = servers.store(prefix)
         new = replace(a_new_job(), webhooks="crm:completed")
-        store.admit(new, {0: b"p"})
-        store.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", {"created": 1}))
-        store.close()
+        store.batches.admit(new, {0: b"p"})
+        store.leases.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", {"created": 1}))
+        store.client.close()
         outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
         found: Any = outbox.next_event("crm", "tests", OUTBOX_LEASE)
         assert outbox.note("crm", "tests", found[0], verdict, DeliveryFailure("status 500", kept=10, pause=pause))

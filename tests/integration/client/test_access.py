@@ -63,8 +63,8 @@ def test_a_page_nearby_does_not_choose_where_credentials_are_sent(
     with pytest.raises(ClientError) as raised:
         find_access(flags, variables, (file,))
     assert str(raised.value) == (
-        f"You gave {given}, but no URL, and {file} must not choose where it is sent. Give --url or set CARECASE_URL"
-        " with it; or leave out API key and token, then those of stack.json are used."
+        f"You gave {given} without a URL, and {file} cannot supply one for it. Give --url or set CARECASE_URL,"
+        " or leave out API key and token, to use those of stack.json."
     )
     with pytest.raises(ClientError, match="URL is unknown"):
         find_access(flags, variables, (tmp_path / "none",))
@@ -77,7 +77,7 @@ def test_a_page_of_somebody_else_is_not_followed(tmp_path: Path) -> None:
     os.chown(file, 12345, 12345)
     with pytest.raises(ClientError) as raised:
         find_access({}, {}, (file,))
-    assert str(raised.value) == f"{file}: belongs to somebody else, so it is not followed. Give --url and credentials."
+    assert str(raised.value) == f"{file}: belongs to another user, so it is not used. Give --url and credentials."
     assert find_access({"url": "u"}, {}, (file,)).url == "u"
 
 
@@ -99,7 +99,7 @@ def test_a_page_of_something_else_is_reported_unless_it_is_not_needed(tmp_path: 
     with pytest.raises(ClientError) as raised:
         find_access({"database": "d"}, {}, (file,))
     assert find_access({"url": "u"}, {}, (file,)).url == "u"
-    text = "is not what carecase up writes. Give --url and credentials, or start carecase up again."
+    text = "was not written by carecase up. Give --url and credentials, or start carecase up again."
     assert str(raised.value) == f"{file}: {text}"
 
 

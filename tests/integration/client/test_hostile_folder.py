@@ -55,7 +55,7 @@ def test_what_comes_in_place_of_the_files_that_are_being_sent_is_not_read(place:
     with folder.watched():
         (place / ".sending").rename(place / "aside")
         (place / ".sending").symlink_to(elsewhere)
-        with pytest.raises(BatchUnreadable, match="is not the directory"):
+        with pytest.raises(BatchUnreadable, match="was replaced"):
             folder.taken(0, 0)
 
 

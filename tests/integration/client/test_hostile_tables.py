@@ -52,7 +52,7 @@ def test_the_workbook_of_these_tests_is_one(tmp_path: Path) -> None:
 def test_a_sheet_with_cells_in_opposite_corners_is_refused(tmp_path: Path) -> None:
     path = a_workbook(tmp_path / "corner.xlsx", CORNER)
     assert path.stat().st_size < 2048
-    with pytest.raises(BatchUnreadable, match=r"corner\.xlsx: takes more than 4 GiB of memory"):
+    with pytest.raises(BatchUnreadable, match=r"corner\.xlsx: needs more than 4 GiB of memory"):
         list(items_of_file(RowFile(path)))
 
 
@@ -64,7 +64,7 @@ def test_a_long_text_that_many_rows_refer_to_is_refused(tmp_path: Path) -> None:
     columns["case_ID"] = arrow.DictionaryArray.from_arrays(arrow.array([0] * rows, arrow.int32()), arrow.array([text]))
     parquet.write_table(arrow.table(columns), path)
     assert path.stat().st_size < len(text) / 10
-    with pytest.raises(BatchUnreadable, match=r"long\.parquet: (takes more than|has a row)"):
+    with pytest.raises(BatchUnreadable, match=r"long\.parquet: (needs more than|has a row)"):
         list(items_of_file(RowFile(path)))
 
 
@@ -76,6 +76,14 @@ def test_a_workbook_without_sheets_is_refused(tmp_path: Path) -> None:
             file.writestr(name, re.sub(r"<sheet .*?/>|<Relationship .*sheet1.xml\"/>", "", text))
     with pytest.raises(BatchUnreadable, match=r"empty\.xlsx: is not a readable workbook"):
         list(items_of_file(RowFile(empty)))
+
+
+def test_an_old_workbook_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "cases.txt"
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
+    assert RowFile(path).kind == RowFile(path.read_bytes()).kind == "a workbook"
+    with pytest.raises(BatchUnreadable, match=r"cases\.txt: .*workbook"):
+        list(items_of_file(RowFile(path)))
 
 
 def test_who_stops_reading_leaves_no_process(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def asked(url: str, policy: RetryPolicy = UNHURRIED) -> list[str]:
 def test_a_service_that_does_not_answer_is_reported_with_how() -> None:
     text = "There is no response ({}). Check the URL, and whether the service runs."
     with mute() as url:
-        assert asked(url, ONCE) == [text.format("ReadTimeout: nothing for 0.4 s")] * 2
+        assert asked(url, ONCE) == [text.format("ReadTimeout: no data for 0.4 s")] * 2
     with hanging_up() as url:
         assert asked(url) == [text.format("RemoteProtocolError")] * 2
     assert asked(nobody()) == [text.format("ConnectError")] * 2

@@ -96,10 +96,10 @@ def test_the_page_of_a_running_system_leads_back_to_it(tmp_path: Path, config: P
     ("content", "reason"),
     [
         (None, "No such file or directory"),
-        ("", "it is not what carecase up writes"),
-        ("[]", "it is not what carecase up writes"),
-        ("{}", "it is not what carecase up writes"),
-        ('{"intake": "x"}', "it is not what carecase up writes"),
+        ("", "it was not written by carecase up"),
+        ("[]", "it was not written by carecase up"),
+        ("{}", "it was not written by carecase up"),
+        ('{"intake": "x"}', "it was not written by carecase up"),
     ],
 )
 def test_a_page_that_cannot_be_read_is_reported(tmp_path: Path, content: str | None, reason: str) -> None:

@@ -13,6 +13,7 @@ import jwt
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.plain_http import http_client
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
@@ -20,7 +21,6 @@ from carecase_worker.cases.outcomes import CREATED, Outcome
 from carecase_worker.intake.app import create_app
 from carecase_worker.intake.server import server_of
 from carecase_worker.settings.model import Settings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import ChunkResult
 
 SECRET = "a secret that only these tests know"
@@ -55,7 +55,7 @@ class Intake:
 
     url: str
     settings: Settings
-    store: JobStore
+    store: Stores
 
     def client(self, name: str = "ann", **headers: str) -> httpx.Client:
         """A client with good credentials, which sends JSON for the database `demo` and says nothing of itself."""
@@ -81,8 +81,8 @@ class Intake:
 
     def finish(self, job_id: str, outcomes: Sequence[Outcome] = (CREATED,), first_key: int = 1) -> None:
         """Have this become of the items of a job, as a worker would; the keys count up."""
-        job = self.store.job(job_id)
-        self.store.claim(ChunkRef(job_id, 0), "tests")
+        job = self.store.jobs.job(job_id)
+        self.store.leases.claim(ChunkRef(job_id, 0), "tests")
         for number in range(len(job.chunk_firsts)):
             places = job.places_of(number)
             told = [outcomes[place] for place in places]
@@ -91,7 +91,7 @@ class Intake:
             for outcome in told:
                 counts[outcome.kind.counted_as] = counts.get(outcome.kind.counted_as, 0) + 1
             retryable = any(outcome.kind.retryable for outcome in told)
-            self.store.complete(ChunkRef(job_id, number), ChunkResult(pack_done(done), counts, retryable))
+            self.store.leases.complete(ChunkRef(job_id, number), ChunkResult(pack_done(done), counts, retryable))
 
 
 @contextmanager
@@ -103,14 +103,14 @@ def an_intake(redis_url: str, prefix: str, **sections: Mapping[str, Any]) -> Ite
     listening = socket.create_server(("127.0.0.1", 0))
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
-    store = JobStore(settings.redis, settings.jobs)
+    store = Stores(settings.redis, settings.jobs)
     for database in SETTLED:
-        store.settle(database, 0)
+        store.leases.settle(database, 0)
     try:
         eventually(lambda: server.started or not thread.is_alive(), what="the intake serves")
         yield Intake(f"http://127.0.0.1:{listening.getsockname()[1]}", settings, store)
     finally:
         server.should_exit = True
         thread.join(120)
-        store.close()
+        store.client.close()
     assert not thread.is_alive()

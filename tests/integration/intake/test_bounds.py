@@ -218,13 +218,13 @@ def test_the_backlog_takes_so_many_jobs_and_bytes_of_each_database_and_no_more(s
     with an_intake(servers.redis_url, "full0:", jobs={"max_backlog_jobs": 3}) as intake:
         for _ in range(3):
             intake.send()
-        _, bytes_of_three = intake.store.backlog("demo")
+        _, bytes_of_three = intake.store.workload.backlog("demo")
         refused = answered(intake, Sent())
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert refused.json()["error"]["type"] == "urn:carecase:problem:backlog-full"
         assert "Too much accepted work is still open." in refused.json()["error"]["detail"]
         job_id = intake.send(**{"vbasoftware-database": "second"})
-        assert intake.store.job(job_id).database == "second"
+        assert intake.store.jobs.job(job_id).database == "second"
     for less, statuses in ((0, [202, 202, 202, 503]), (1, [202, 202, 503])):
         bounds = {"max_backlog_bytes": bytes_of_three - less}
         with an_intake(servers.redis_url, f"full1{less}:", jobs=bounds) as intake:

@@ -49,7 +49,7 @@ def ended(intake: Intake, job: str) -> None:
 
 def gone(intake: Intake, job: str) -> None:
     """It is over, and for so long that nothing of it is left."""
-    if not intake.store.job(job).state.final:
+    if not intake.store.jobs.job(job).state.final:
         intake.finish(job)
     elapse(str(intake.settings.redis.url.get_secret_value()), intake.store, LONG)
 
@@ -102,7 +102,7 @@ def test_a_batch_is_accepted_whatever_becomes_of_waiting_for_it(tmp_path: Path) 
         port = redis.enter_context(lone_valkey(tmp_path / "valkey"))
         with an_intake(redis_url(port), "held:") as intake, intake.client() as client:
             asked = threads.submit(put, client, prefer="wait=3")
-            eventually(lambda: intake.store.backlog("demo")[0] == 1, what="the batch is accepted")
+            eventually(lambda: intake.store.workload.backlog("demo")[0] == 1, what="the batch is accepted")
             redis.close()
             answer = asked.result(120)
     assert answer.status_code == 202

@@ -47,7 +47,7 @@ def test_a_job_of_a_database_that_is_no_longer_granted_is_as_one_that_never_was(
     job_id = before.send(**{"vbasoftware-database": "second"})
     if state == "completed":
         before.finish(job_id, [REFUSED])
-    as_it_was, open_jobs = before.store.job(job_id), before.store.backlog("second")[0]
+    as_it_was, open_jobs = before.store.jobs.job(job_id), before.store.workload.backlog("second")[0]
     with after.client(**{"idempotency-key": "k"}) as client:
         for (method, path), prefer in product(CALLS, ("respond-async", "wait=1")):
             answer, never = (
@@ -57,9 +57,9 @@ def test_a_job_of_a_database_that_is_no_longer_granted_is_as_one_that_never_was(
             if method != "HEAD":
                 told, expected = answer.json()["error"], never.json()["error"]
                 assert told == {**expected, "instance": f"/jobs/{job_id}{path.partition('?')[0]}"}
-    now = before.store.job(job_id)
+    now = before.store.jobs.job(job_id)
     assert (now.state, now.counts) == (as_it_was.state, as_it_was.counts)
-    assert before.store.backlog("second")[0] == open_jobs, "none is made, none is ended"
+    assert before.store.workload.backlog("second")[0] == open_jobs, "none is made, none is ended"
 
 
 def test_a_job_of_a_database_that_is_granted_is_shown_as_ever(before: Intake, after: Intake) -> None:

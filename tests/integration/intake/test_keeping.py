@@ -52,7 +52,7 @@ def test_a_client_has_so_many_jobs_kept_and_purging_makes_room(intake: Intake) -
         intake.finish(job_id)
     require_problem(put(intake), 507, "storage-full", "this client's share", "DELETE /jobs/{jobId}?purge=true")
     told = http_get(f"{intake.url}/metrics").text
-    size = intake.store.kept("demo")["ann"].size
+    size = intake.store.workload.kept("demo")["ann"].size
     assert 3 * 4096 < size < 4 * 4096
     for line in ('jobs{client="ann",database="demo"} 3.0', f'bytes{{client="ann",database="demo"}} {size}.0'):
         assert f"carecase_kept_{line}" in told
@@ -68,9 +68,9 @@ def test_a_client_has_so_many_jobs_kept_and_purging_makes_room(intake: Intake) -
 def test_open_work_in_the_way_is_503_and_results_are_507(intake: Intake) -> None:
     many = [a_case(n, case_Reason=hash_of(n)) for n in range(200)]
     first = put(intake, *many).json()["job"]["jobId"]
-    assert 15_000 < intake.store.kept("demo")["ann"].size < 25_000, "there is room for one, and for no other"
+    assert 15_000 < intake.store.workload.kept("demo")["ann"].size < 25_000, "there is room for one, and for no other"
     require_problem(put(intake, *many), 503, "backlog-full", "this client's share", "once some of them have ended")
-    intake.store.complete(ChunkRef(first, 0), ChunkResult(b"o" * 20_000, {"created": 200}))
+    intake.store.leases.complete(ChunkRef(first, 0), ChunkResult(b"o" * 20_000, {"created": 200}))
     require_problem(put(intake, *many), 507, "storage-full", "this client's share")
 
 
@@ -78,7 +78,7 @@ def test_what_is_uploaded_counts_before_it_is_a_job_and_goes_when_it_is_refused(
     """A body of several megabytes of noise, of which the first is refused already: nothing of it stays."""
     noise = [a_case(n, case_Reason=hash_of(n)) for n in range(30_000)]
     require_problem(put(intake, *noise), 507, "storage-full", "this client's share")
-    assert {client: kept.size for client, kept in intake.store.kept("demo").items()} in ({}, {"ann": 0})
+    assert {client: kept.size for client, kept in intake.store.workload.kept("demo").items()} in ({}, {"ann": 0})
 
 
 def test_a_retry_and_a_cancel_again_and_again_keep_one_copy(servers: Services, intake: Intake) -> None:

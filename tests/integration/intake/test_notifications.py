@@ -12,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from tests.builders import a_batch, a_case
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
@@ -20,7 +21,6 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.cases.outcomes import CANCELLED
 from carecase_worker.intake.app import create_app
 from carecase_worker.settings.loading import load
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import ChunkResult
 
 CHUNKS, WIDTH = 3, 2
@@ -33,7 +33,7 @@ class Intake:
 
     app: FastAPI
     runner: asyncio.Runner
-    store: JobStore
+    store: Stores
     notifier: Notifier
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -78,10 +78,10 @@ def intake(servers: Services) -> Iterator[Intake]:
         "INTAKE_MAX_WAIT_SECONDS": "0.2",
     }
     settings = load(environment={f"CARECASE_{name}": value for name, value in variables.items()})
-    store, notifier = JobStore(settings.redis, settings.jobs), Notifier(celery_app(settings))
+    store, notifier = Stores(settings.redis, settings.jobs), Notifier(celery_app(settings))
     with asyncio.Runner() as runner:
         yield Intake(create_app(settings), runner, store, notifier)
-    store.close()
+    store.client.close()
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=1"])
@@ -106,7 +106,7 @@ def test_what_is_sent_again_is_notified_for(intake: Intake) -> None:
     job = intake.send()
     for number in range(CHUNKS):
         done = ChunkResult(pack_done(ChunkOutcomes([number], [CANCELLED])), {"cancelled": 1}, retryable=True)
-        intake.store.complete(ChunkRef(job, number), done)
+        intake.store.leases.complete(ChunkRef(job, number), done)
     for _ in range(2):
         intake.ask("POST", f"/jobs/{job}/retry")
         assert intake.waiting == WIDTH + WIDTH

@@ -19,13 +19,13 @@ from tests.elapsing import elapse
 from tests.ports import free_port
 from tests.posing import passing_on
 from tests.services import Services, lone_valkey, redis_url
+from tests.stores import Stores
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.settings.sections.access import AuditSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.queries.measures import METRICS_TIMEOUT, JobMeasures
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
@@ -44,12 +44,12 @@ async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
         return [await client.get(path) for _ in range(20)]
 
 
-def samples_of(url: str, store: JobStore, prefix: str) -> MetricSamples:
+def samples_of(url: str, store: Stores, prefix: str) -> MetricSamples:
     settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
     audit = AuditLog(AuditSettings(), SystemClock())
     standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock(), METRICS_TIMEOUT)
     measures = JobMeasures(settings, JobSettings(), DATABASES)
-    return MetricSamples(store, presence, standstill, DATABASES, "host", audit, measures)
+    return MetricSamples(store.workload, presence, standstill, DATABASES, "host", audit, measures)
 
 
 def app_of(samples: MetricSamples) -> FastAPI:
@@ -91,7 +91,7 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Serv
 
 def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
-    store = JobStore(RedisSettings.model_validate({"url": url, "prefix": "away:"}), JobSettings())
+    store = Stores(RedisSettings.model_validate({"url": url, "prefix": "away:"}), JobSettings())
     answer = asyncio.run(asked(app_of(samples_of(url, store, "away:"))))[0]
     reason = "the job store cannot be reached; check that Redis runs, and redis.url"
     assert (answer.status_code, answer.json()) == (
@@ -123,7 +123,7 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
             return await asyncio.gather(*asking)
 
     with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
-        store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
+        store = Stores(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
         app = app_of(samples_of(redis_url(port), store, "h:"))
         server.client_pause(600_000, all=False)  # what writes waits
         answers = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
@@ -133,7 +133,7 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
 def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Path) -> None:
     """It waits ten seconds; a response of Redis is waited for twice."""
     with lone_valkey(tmp_path / "valkey") as port, redis.Redis.from_url(redis_url(port)) as server:
-        store = JobStore(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
+        store = Stores(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
         samples = samples_of(redis_url(port), store, "h:")
         server.client_pause(600_000, all=False)  # what writes waits
         began = time.monotonic()
@@ -158,12 +158,12 @@ def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_th
 
     assert checks() == "ok"
     for database in samples.databases:
-        store.admit(a_new_job(database=database), {0: b"items"})
+        store.batches.admit(a_new_job(database=database), {0: b"items"})
     assert checks() == "ok"
     elapse(servers.redis_url, store, timedelta(seconds=31))
     assert re.fullmatch(r"none has taken any work for \d+ s, though some is due", checks())
     metrics = Metrics(samples).render().decode()
     assert re.search(r'^carecase_untaken_seconds\{database="a-database"\} [3-9]\d', metrics, flags=re.MULTILINE)
-    (chunk,) = store.overdue("another-one", 0)
-    store.claim(chunk, "a holder")
+    (chunk,) = store.leases.overdue("another-one", 0)
+    store.leases.claim(chunk, "a holder")
     assert checks() == "ok", "others wait for their turn"

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 from tests.builders import a_new_job
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import UNSEALED
@@ -42,9 +43,10 @@ def results(servers: Services) -> tuple[Results, WatchedStore, Job]:
 def results_of(servers: Services, size: int) -> tuple[Results, WatchedStore, Job]:
     """The results of a job of thirty chunks; in chunks 7 and 20 one item failed, and chunk 9 was updated."""
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "results:"})
-    store = WatchedStore(settings, JobSettings())
+    store = Stores(settings, JobSettings())
+    watched = WatchedStore(store.client, JobSettings())
     new = a_new_job(total=CHUNKS * size, chunk_firsts=tuple(range(0, CHUNKS * size, size)))
-    store.admit(new, dict.fromkeys(range(CHUNKS), b"p"))
+    store.batches.admit(new, dict.fromkeys(range(CHUNKS), b"p"))
     for number in range(CHUNKS):
         outcomes = [UPDATED if number == 9 else CREATED] * size
         if number in (7, 20):
@@ -52,9 +54,9 @@ def results_of(servers: Services, size: int) -> tuple[Results, WatchedStore, Job
         packed = pack_done(ChunkOutcomes([number * size + place for place in range(size)], outcomes))
         failed = sum(outcome.kind.failed for outcome in outcomes)
         counts = {"failed": failed, "updated" if number == 9 else "created": size - failed}
-        store.complete(ChunkRef(new.job_id, number), ChunkResult(packed, counts))
+        store.leases.complete(ChunkRef(new.job_id, number), ChunkResult(packed, counts))
     threads = ClientThreads(Processor(IntakeSettings()), Threads(1, 1))
-    return Results(store, UNSEALED, threads), store, store.job(new.job_id)
+    return Results(watched, UNSEALED, threads), watched, store.jobs.job(new.job_id)
 
 
 def told(results: tuple[Results, WatchedStore, Job], wanted: ResultQuery) -> tuple[list[int], list[list[int]]]:

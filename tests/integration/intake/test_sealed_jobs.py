@@ -42,13 +42,13 @@ def raw(servers: Services) -> Iterator[Any]:
 
 def finish(intake: Intake, job_id: str, outcomes: tuple[Outcome, ...] = (CREATED, UPDATED)) -> None:
     """Have this become of the two items of each chunk, as a worker would write it."""
-    job = intake.store.job(job_id)
+    job = intake.store.jobs.job(job_id)
     key = SEALS.opened(job.data_key, job.binding).key
     for number in range(len(job.chunk_firsts)):
         ref, keys = ChunkRef(job_id, number), [777_001 + place for place in job.places_of(number)]
         packed = key.seal(Kind.RESULT, ref, pack_done(ChunkOutcomes(keys, outcomes)))
         counts = {"created": 1, "updated": 1} if outcomes[0] is CREATED else {"failed": 2}
-        intake.store.complete(ref, ChunkResult(packed, counts, retryable=outcomes[0] is REFUSED))
+        intake.store.leases.complete(ref, ChunkResult(packed, counts, retryable=outcomes[0] is REFUSED))
 
 
 def everything(raw: Any, prefix: str) -> bytes:
@@ -92,11 +92,11 @@ def test_what_failed_is_sent_again_and_opens_as_a_job_of_its_own(intake: Intake)
     finish(intake, job_id, (REFUSED, REFUSED))
     with intake.client() as client:
         answer = client.post(f"/jobs/{job_id}/retry")
-    again = intake.store.job(answer.json()["job"]["jobId"])
-    (payload,) = intake.store.payloads(again.job_id, [0])
+    again = intake.store.jobs.job(answer.json()["job"]["jobId"])
+    (payload,) = intake.store.jobs.payloads(again.job_id, [0])
     assert payload is not None
     SEALS.opened(again.data_key, again.binding).key.open(Kind.PAYLOAD, ChunkRef(again.job_id, 0), payload)
-    assert again.data_key != intake.store.job(job_id).data_key
+    assert again.data_key != intake.store.jobs.job(job_id).data_key
 
 
 def test_a_job_that_is_purged_takes_its_data_key_with_it_and_is_still_known_to_have_expired(
@@ -118,17 +118,17 @@ def test_a_job_that_is_purged_takes_its_data_key_with_it_and_is_still_known_to_h
 
 
 def test_what_is_kept_is_counted_as_it_is_sealed(intake: Intake, raw: Any) -> None:
-    before = intake.store.kept("second").get("ann", Kept())
+    before = intake.store.workload.kept("second").get("ann", Kept())
     with intake.client(**{"vbasoftware-database": "second"}) as client:
         job_id = client.put("/care-cases-batch", content=a_batch(*CASES)).json()["job"]["jobId"]
-    payloads = [payload for payload in intake.store.payloads(job_id, [0, 1]) if payload]
+    payloads = [payload for payload in intake.store.jobs.payloads(job_id, [0, 1]) if payload]
     key_set = raw.get(intake.store.keys.key_set(job_id))
     size = 4096 + sum(256 + len(payload) for payload in payloads) + len(key_set)
-    assert intake.store.kept("second")["ann"] == Kept(before.jobs + 1, before.size + size)
+    assert intake.store.workload.kept("second")["ann"] == Kept(before.jobs + 1, before.size + size)
     finish(intake, job_id)
-    results = [result for result in intake.store.outcomes(job_id, [0, 1]) if result]
+    results = [result for result in intake.store.jobs.outcomes(job_id, [0, 1]) if result]
     size += sum(map(len, results)) - sum(map(len, payloads)) - len(key_set)
-    assert intake.store.kept("second")["ann"] == Kept(before.jobs + 1, before.size + size)
+    assert intake.store.workload.kept("second")["ann"] == Kept(before.jobs + 1, before.size + size)
 
 
 @pytest.mark.parametrize("client", ["ann", "bob"])

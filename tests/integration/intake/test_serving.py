@@ -124,7 +124,7 @@ def test_a_batch_is_accepted_also_while_nobody_can_be_notified(servers: Services
         words = "the broker cannot be reached; check that it runs, and broker.url"
         line = {"event": "not notified", "database": "demo", "reason": words, "log_level": "warning"}
         eventually(lambda: line in logs, what="the operator is told")
-        assert intake.store.job(job_id).total == 1
+        assert intake.store.jobs.job(job_id).total == 1
 
 
 def lines_of(intake: Intake, method: str, path: str, content: bytes = b"", **headers: str) -> tuple[Any, list[Any]]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import redis
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.listening.completions import JobCompletions
 
 _prefixes = count()
@@ -21,7 +21,7 @@ _prefixes = count()
 class Listening:
     """A job store, whoever waits for its jobs, and a connection by which Redis says who listens."""
 
-    store: JobStore
+    store: Stores
     finals: JobCompletions
     redis: redis.Redis
 

@@ -10,6 +10,7 @@ import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_new_job
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.celery_app import celery_app
@@ -18,12 +19,12 @@ from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
 from carecase_worker.store.job import COUNTS, Cancelled, Purged
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.admission import Admitted, Staging
 from carecase_worker.store.operations.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.queries.job_lists import JobFilter, JobLists
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.acl import app_rules, flower_rules
+from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 
 HOUR = timedelta(hours=1)
@@ -43,48 +44,48 @@ def settings(servers: Services) -> Settings:
 
 
 @pytest.fixture
-def store(settings: Settings) -> Iterator[JobStore]:
-    made = JobStore(settings.redis, settings.jobs)
+def store(settings: Settings) -> Iterator[Stores]:
+    made = Stores(settings.redis, settings.jobs)
     yield made
-    made.close()
+    made.client.close()
 
 
-def test_every_operation_works_as_the_service(store: JobStore, settings: Settings) -> None:
-    store.check()
-    store.ping()
+def test_every_operation_works_as_the_service(store: Stores, settings: Settings) -> None:
+    store.client.check()
+    store.client.ping()
     presence = Presence(settings.redis, SystemClock())
     presence.try_write()
     presence.seen("a worker")
     assert presence.workers().seen >= 1
     presence.unseen("a worker")
-    store.settle("acl", 0)
-    assert store.unsettled(["acl"]) == []
-    assert store.try_acquire_interval("acl", HOUR)
+    store.leases.settle("acl", 0)
+    assert store.leases.unsettled(["acl"]) == []
+    assert Intervals(store.client).try_acquire("acl", HOUR)
     one = a_new_job(database="acl", client="acl", idempotency_key="a key", chunk_firsts=(0, 1), total=2)
     staging = Staging(one.job_id, "acl", "acl", 5, 1)
-    assert store.stage(staging, {0: b"items"}).verdict is Admitted.STAGED
-    first, second = store.admit(one, {1: b"items"}).to_notify
-    claim = store.claim(first, "a holder")
+    assert store.batches.stage(staging, {0: b"items"}).verdict is Admitted.STAGED
+    first, second = store.batches.admit(one, {1: b"items"}).to_notify
+    claim = store.leases.claim(first, "a holder")
     assert claim.verdict is Claimed.APPLY
-    store.release([first], "a holder", RetryLater(timedelta(seconds=1), open_circuit=timedelta(milliseconds=1)))
-    assert store.due_count("acl") == 2
-    assert store.trouble("acl") is not None
-    eventually(lambda: store.overdue("acl", 0) != (), 60, "the circuit is half open")
+    store.leases.release([first], "a holder", RetryLater(timedelta(seconds=1), open_circuit=timedelta(milliseconds=1)))
+    assert store.workload.due_count("acl") == 2
+    assert store.workload.trouble("acl") is not None
+    eventually(lambda: store.leases.overdue("acl", 0) != (), 60, "the circuit is half open")
     done = ChunkResult(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retryable=True)
-    assert store.complete(first, done).verdict is Completed.KEPT
-    assert store.cancel(one.job_id)[0] is Cancelled.CANCELLING
-    assert store.claim(second, "a holder").verdict is Claimed.CANCEL
-    store.complete(second, done)
-    assert store.job(one.job_id).state.final
-    assert store.outcomes(one.job_id, [0, 1]) == [b"outcomes"] * 2
-    assert store.payloads(one.job_id, [0]) == [b"items"]
-    assert (store.pace("acl").open_items, store.backlog("acl")) == (0, (0, 0))
-    assert store.stats()["acl", "created"] >= 2
-    store.discard(staging)
-    assert store.kept("acl")["acl"].jobs >= 1
+    assert store.leases.complete(first, done).verdict is Completed.KEPT
+    assert store.jobs.cancel(one.job_id)[0] is Cancelled.CANCELLING
+    assert store.leases.claim(second, "a holder").verdict is Claimed.CANCEL
+    store.leases.complete(second, done)
+    assert store.jobs.job(one.job_id).state.final
+    assert store.jobs.outcomes(one.job_id, [0, 1]) == [b"outcomes"] * 2
+    assert store.jobs.payloads(one.job_id, [0]) == [b"items"]
+    assert (store.workload.pace("acl").open_items, store.workload.backlog("acl")) == (0, (0, 0))
+    assert store.workload.stats()["acl", "created"] >= 2
+    store.batches.discard(staging)
+    assert store.workload.kept("acl")["acl"].jobs >= 1
     assert JobLists(settings.redis).jobs_of("acl", ["acl"], JobFilter(0, 1))[0] >= 1
-    assert store.purge(one.job_id) is Purged.PURGED
-    assert store.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).to_notify, "without a key, too"
+    assert store.jobs.purge(one.job_id) is Purged.PURGED
+    assert store.batches.admit(a_new_job(database="acl", client="acl"), {0: b"items"}).to_notify, "without a key, too"
     asyncio.run(RateLimiter(settings.redis, 1, 1).spend("acl"))
 
 

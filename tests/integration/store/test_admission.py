@@ -14,11 +14,11 @@ import redis
 from tests.acceptance.system import eventually
 from tests.integration.worker.attempts import SteppedStore, away_at
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.batches.payloads import unpack
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.admission import Admission, Admitted
 from carecase_worker.store.pending_batch import Admissions, PendingBatch, Sender
 
@@ -28,7 +28,7 @@ ITEM_BYTES = 1_000  # of noise, so that what is staged has megabytes, too
 
 
 def draft_of(store: Any, packers: ThreadPoolExecutor) -> PendingBatch:
-    admissions = Admissions(store, ChunkLimits(250, 1 << 20, 1 << 18), 100_000, packers)
+    admissions = Admissions(store.batches, ChunkLimits(250, 1 << 20, 1 << 18), 100_000, packers)
     return admissions.draft(Sender("ann", "ann", "demo", None), JOB)
 
 
@@ -53,24 +53,26 @@ def packers() -> Iterator[ThreadPoolExecutor]:
         yield packers
 
 
-def test_every_item_is_there_in_order_and_every_byte_is_counted(store: JobStore, packers: ThreadPoolExecutor) -> None:
+def test_every_item_is_there_in_order_and_every_byte_is_counted(store: Stores, packers: ThreadPoolExecutor) -> None:
     draft = draft_of(store, packers)
     added = fill(draft)
     admission = draft.admit("0" * 64)
-    job = store.job(admission.job_id)
-    payloads = [payload for payload in store.payloads(job.job_id, range(len(job.chunk_firsts))) if payload is not None]
+    job = store.jobs.job(admission.job_id)
+    payloads = [
+        payload for payload in store.jobs.payloads(job.job_id, range(len(job.chunk_firsts))) if payload is not None
+    ]
     chunks = [unpack(payload) for payload in payloads]
     assert tuple(chunk.first for chunk in chunks) == job.chunk_firsts == tuple(range(0, len(added), 250))
     assert [bytes(raw) for chunk in chunks for raw in msgspec.json.decode(chunk.items, type=list[msgspec.Raw])] == added
     no_keys = 8  # bytes that a set without any takes
-    assert store.backlog("demo") == (1, sum(map(len, payloads)) + no_keys)
+    assert store.workload.backlog("demo") == (1, sum(map(len, payloads)) + no_keys)
     assert sum(map(len, payloads)) > 1 << 20, "several calls of stage"
 
 
-def test_what_packing_took_is_charged_to_the_client(store: JobStore, packers: ThreadPoolExecutor) -> None:
+def test_what_packing_took_is_charged_to_the_client(store: Stores, packers: ThreadPoolExecutor) -> None:
     charged: list[tuple[str, float]] = []
     admissions = Admissions(
-        store,
+        store.batches,
         ChunkLimits(250, 1 << 20, 1 << 18),
         100_000,
         packers,
@@ -82,36 +84,36 @@ def test_what_packing_took_is_charged_to_the_client(store: JobStore, packers: Th
     assert len(charged) > CALLS / 4
 
 
-def test_what_was_staged_goes_with_a_draft_that_is_given_up(store: JobStore, packers: ThreadPoolExecutor) -> None:
+def test_what_was_staged_goes_with_a_draft_that_is_given_up(store: Stores, packers: ThreadPoolExecutor) -> None:
     draft = draft_of(store, packers)
     fill(draft)
     draft.discard()
-    assert store.payloads(str(JOB), range(16)) == [None] * 16
-    assert store.backlog("demo") == (0, 0)
+    assert store.jobs.payloads(str(JOB), range(16)) == [None] * 16
+    assert store.workload.backlog("demo") == (0, 0)
 
 
 def test_a_batch_of_which_a_part_was_lost_meanwhile_is_to_be_sent_again(
-    servers: Services, store: JobStore, packers: ThreadPoolExecutor
+    servers: Services, store: Stores, packers: ThreadPoolExecutor
 ) -> None:
     draft = draft_of(store, packers)
     fill(draft)
-    eventually(lambda: any(store.payloads(str(JOB), range(16))), what="something is staged")
+    eventually(lambda: any(store.jobs.payloads(str(JOB), range(16))), what="something is staged")
     redis.Redis.from_url(servers.redis_url).delete(store.keys.payload(str(JOB)))
     with pytest.raises(StoreUnavailable, match="lost a part of the batch; send it again"):
         draft.admit("0" * 64)
-    assert store.payloads(str(JOB), range(16)) == [None] * 16
+    assert store.jobs.payloads(str(JOB), range(16)) == [None] * 16
 
 
-def test_a_store_that_goes_away_meanwhile_refuses_the_batch(store: JobStore, packers: ThreadPoolExecutor) -> None:
+def test_a_store_that_goes_away_meanwhile_refuses_the_batch(store: Stores, packers: ThreadPoolExecutor) -> None:
     draft = draft_of(SteppedStore(store, away_at("after stage")), packers)
     with pytest.raises(StoreUnavailable):
         send(draft)
     draft.discard()
-    assert store.payloads(str(JOB), range(16)) == [None] * 16
+    assert store.jobs.payloads(str(JOB), range(16)) == [None] * 16
 
 
-def admissions(store: JobStore, packers: ThreadPoolExecutor, max_items: int = 100) -> Admissions:
-    return Admissions(store, ChunkLimits(items=2, size=10, item_size=10), max_items, packers)
+def admissions(store: Stores, packers: ThreadPoolExecutor, max_items: int = 100) -> Admissions:
+    return Admissions(store.batches, ChunkLimits(items=2, size=10, item_size=10), max_items, packers)
 
 
 def admit(admissions: Admissions, sender: Sender, items: list[bytes], digest: str = "0" * 64) -> Admission:
@@ -139,7 +141,7 @@ FIRST = Sender("ann", "ann", "demo", 5, idempotency_key="k")
     ],
 )
 def test_a_key_stands_for_one_batch_of_one_client(
-    store: JobStore, packers: ThreadPoolExecutor, sender: Sender, digest: str, verdict: Admitted | BatchFault
+    store: Stores, packers: ThreadPoolExecutor, sender: Sender, digest: str, verdict: Admitted | BatchFault
 ) -> None:
     some = admissions(store, packers)
     first = admit(some, FIRST, [b"1"], "0" * 64)
@@ -153,15 +155,15 @@ def test_a_key_stands_for_one_batch_of_one_client(
         assert (again.job_id == first.job_id) == (verdict is Admitted.KNOWN)
 
 
-def test_a_job_is_what_was_sent_by_whom(store: JobStore, packers: ThreadPoolExecutor) -> None:
+def test_a_job_is_what_was_sent_by_whom(store: Stores, packers: ThreadPoolExecutor) -> None:
     sender = Sender("ann", "her token", "demo", -5, strict=True)
-    job = store.job(admit(admissions(store, packers), sender, [b"1", b"2"], "1" * 64).job_id)
+    job = store.jobs.job(admit(admissions(store, packers), sender, [b"1", b"2"], "1" * 64).job_id)
     told = (job.client, job.user, job.database, job.care_plan, job.strict, job.total, job.chunk_firsts, job.body_sha256)
     assert told == ("ann", "her token", "demo", -5, True, 2, (0,), "1" * 64)
 
 
 @pytest.mark.parametrize("calls", [1, 2, 4])
-def test_a_batch_has_at_most_so_many_items(store: JobStore, packers: ThreadPoolExecutor, calls: int) -> None:
+def test_a_batch_has_at_most_so_many_items(store: Stores, packers: ThreadPoolExecutor, calls: int) -> None:
     some, sender = admissions(store, packers, max_items=3), Sender("ann", "ann", "demo", None)
     assert admit(some, sender, [b"1"] * 3).verdict is Admitted.ADMITTED
     draft, items = some.draft(sender, uuid4()), [msgspec.Raw(b"1")] * 4
@@ -173,7 +175,7 @@ def test_a_batch_has_at_most_so_many_items(store: JobStore, packers: ThreadPoolE
 
 
 @pytest.mark.parametrize("largest", [[b"1", b"2"], [b"12345", b"12345"]])
-def test_a_strict_batch_fits_into_one_chunk(store: JobStore, packers: ThreadPoolExecutor, largest: list[bytes]) -> None:
+def test_a_strict_batch_fits_into_one_chunk(store: Stores, packers: ThreadPoolExecutor, largest: list[bytes]) -> None:
     """Of at most two items, and ten bytes; one that is not strict may have more."""
     some, strict = admissions(store, packers), Sender("ann", "ann", "demo", None, strict=True)
     assert admit(some, strict, largest).verdict is Admitted.ADMITTED
@@ -213,7 +215,7 @@ class Delayed(ThreadPoolExecutor):
         self.shutdown()
 
 
-def test_items_and_chunks_that_are_not_packed_yet_are_counted(store: JobStore) -> None:
+def test_items_and_chunks_that_are_not_packed_yet_are_counted(store: Stores) -> None:
     items = [msgspec.Raw(b'"%0500d"' % number) for number in range(250)]
     with Delayed("packed") as packers:
         draft = draft_of(store, packers)
@@ -225,7 +227,7 @@ def test_items_and_chunks_that_are_not_packed_yet_are_counted(store: JobStore) -
             assert draft.buffered_bytes == (chunks + 1) * (250 * 503 + 1)
 
 
-def test_chunks_are_counted_until_they_are_staged(store: JobStore) -> None:
+def test_chunks_are_counted_until_they_are_staged(store: Stores) -> None:
     random, size = Random(3), 0
     with Delayed("stage") as packers:
         draft = draft_of(store, packers)

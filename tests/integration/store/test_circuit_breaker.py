@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from tests.integration.store.jobs import SECOND, Elapse, admitted, complete
+from tests.stores import Stores
 
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import (
     ChunkResult,
     Claimed,
@@ -14,110 +14,110 @@ from carecase_worker.store.operations.claims import (
 )
 
 
-def test_while_the_circuit_is_open_no_chunk_of_the_database_is_tried(store: JobStore, elapse: Elapse) -> None:
+def test_while_the_circuit_is_open_no_chunk_of_the_database_is_tried(store: Stores, elapse: Elapse) -> None:
     new, (ref, other) = admitted(store, chunks=2)
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(3 * SECOND, open_circuit=timedelta(seconds=60)))
-    assert store.job(new.job_id).state is State.WAITING
-    assert store.claim(other, "w:1").verdict is Claimed.CIRCUIT_OPEN
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(3 * SECOND, open_circuit=timedelta(seconds=60)))
+    assert store.jobs.job(new.job_id).state is State.WAITING
+    assert store.leases.claim(other, "w:1").verdict is Claimed.CIRCUIT_OPEN
     elapse(30 * SECOND)
-    assert store.overdue("demo", 0) == ()
+    assert store.leases.overdue("demo", 0) == ()
 
 
-def test_a_failed_chunk_is_tried_again_when_its_delay_is_over_and_not_before(store: JobStore, elapse: Elapse) -> None:
+def test_a_failed_chunk_is_tried_again_when_its_delay_is_over_and_not_before(store: Stores, elapse: Elapse) -> None:
     new, (ref,) = admitted(store)
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(30 * SECOND))
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(30 * SECOND))
     elapse(20 * SECOND)
-    assert store.overdue("demo", 0) == ()
+    assert store.leases.overdue("demo", 0) == ()
     elapse(10 * SECOND)
-    assert store.overdue("demo", 0) == (ref,)
-    lease = store.claim(ref, "w:2").lease
+    assert store.leases.overdue("demo", 0) == (ref,)
+    lease = store.leases.claim(ref, "w:2").lease
     assert lease is not None
     assert lease.history == History(releases=1, failing_for=lease.history.failing_for)
     assert 30 * SECOND <= lease.history.failing_for < 40 * SECOND
-    assert store.job(new.job_id).state is State.RUNNING
+    assert store.jobs.job(new.job_id).state is State.RUNNING
 
 
-def test_one_attempt_at_a_time_probes_a_database_and_all_go_on_once_it_is_back(store: JobStore, elapse: Elapse) -> None:
+def test_one_attempt_at_a_time_probes_a_database_and_all_go_on_once_it_is_back(store: Stores, elapse: Elapse) -> None:
     _, (ref, other) = admitted(store, chunks=2)
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
     elapse(2 * SECOND)
-    probe = store.claim(ref, "w:1").lease
+    probe = store.leases.claim(ref, "w:1").lease
     assert probe is not None
     assert probe.history == History(releases=1, failures=1, failing_for=probe.history.failing_for)
-    assert store.claim(other, "w:2").verdict is Claimed.CIRCUIT_OPEN
-    assert store.overdue("demo", 0) == (), "nobody notifies while one finds out"
+    assert store.leases.claim(other, "w:2").verdict is Claimed.CIRCUIT_OPEN
+    assert store.leases.overdue("demo", 0) == (), "nobody notifies while one finds out"
     complete(store, ref)
-    assert store.overdue("demo", 0) == (other,), "and all at once when it is back"
-    lease = store.claim(other, "w:2").lease
+    assert store.leases.overdue("demo", 0) == (other,), "and all at once when it is back"
+    lease = store.leases.claim(other, "w:2").lease
     assert lease is not None
     assert lease.history == History()
 
 
-def test_a_probe_of_a_process_that_dies_is_taken_over(store: JobStore, elapse: Elapse) -> None:
+def test_a_probe_of_a_process_that_dies_is_taken_over(store: Stores, elapse: Elapse) -> None:
     _, (ref, other) = admitted(store, chunks=2)
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
     elapse(timedelta(milliseconds=20))
-    store.claim(ref, "w:1")
-    assert store.claim(other, "w:2").verdict is Claimed.CIRCUIT_OPEN
-    assert store.claim(ref, "w:2").verdict is Claimed.BUSY
-    store.reclaim("w:1")
-    assert store.claim(ref, "w:2").verdict is Claimed.APPLY
+    store.leases.claim(ref, "w:1")
+    assert store.leases.claim(other, "w:2").verdict is Claimed.CIRCUIT_OPEN
+    assert store.leases.claim(ref, "w:2").verdict is Claimed.BUSY
+    store.leases.reclaim("w:1")
+    assert store.leases.claim(ref, "w:2").verdict is Claimed.APPLY
 
 
-def test_a_database_that_answers_a_probe_is_used_by_all_again(store: JobStore, elapse: Elapse) -> None:
+def test_a_database_that_answers_a_probe_is_used_by_all_again(store: Stores, elapse: Elapse) -> None:
     _, (ref, other) = admitted(store, chunks=2)
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
     elapse(timedelta(milliseconds=20))
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
-    assert store.claim(other, "w:2").verdict is Claimed.APPLY
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
+    assert store.leases.claim(other, "w:2").verdict is Claimed.APPLY
 
 
-def test_a_chunk_that_nobody_can_read_does_not_use_up_the_retry_deadline(store: JobStore, elapse: Elapse) -> None:
+def test_a_chunk_that_nobody_can_read_does_not_use_up_the_retry_deadline(store: Stores, elapse: Elapse) -> None:
     _, (ref,) = admitted(store)
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
     elapse(SECOND)
-    lease = store.claim(ref, "w:1").lease
+    lease = store.leases.claim(ref, "w:1").lease
     assert lease is not None
     assert lease.history.failing_for == timedelta(0)
 
 
-def test_faults_are_counted_apart_from_outages(store: JobStore) -> None:
+def test_faults_are_counted_apart_from_outages(store: Stores) -> None:
     _, (ref,) = admitted(store)
     for unexplained in (True, False, True):
-        store.claim(ref, "w:1")
-        store.release([ref], "w:1", RetryLater(SECOND, unexplained=unexplained))
-    lease = store.claim(ref, "w:1").lease
+        store.leases.claim(ref, "w:1")
+        store.leases.release([ref], "w:1", RetryLater(SECOND, unexplained=unexplained))
+    lease = store.leases.claim(ref, "w:1").lease
     assert lease is not None
     assert (lease.history.releases, lease.history.faults) == (3, 2)
 
 
-def test_a_database_that_fails_its_chunks_is_reported_until_it_answers(store: JobStore, elapse: Elapse) -> None:
+def test_a_database_that_fails_its_chunks_is_reported_until_it_answers(store: Stores, elapse: Elapse) -> None:
     _, (ref, other) = admitted(store, chunks=2)
-    assert store.trouble("demo") is None
+    assert store.workload.trouble("demo") is None
     for reason in ("too-slow", "away"):
-        store.claim(ref, "w:1")
-        store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1), reason=reason))
+        store.leases.claim(ref, "w:1")
+        store.leases.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1), reason=reason))
         elapse(10 * SECOND)
-    trouble = store.trouble("demo")
+    trouble = store.workload.trouble("demo")
     assert trouble is not None
     assert trouble.reason == "away"
     assert 20 * SECOND <= trouble.lasting < 30 * SECOND
-    assert store.trouble("other") is None
+    assert store.workload.trouble("other") is None
     complete(store, other)
-    assert store.trouble("demo") is None
+    assert store.workload.trouble("demo") is None
 
 
-def test_a_database_without_open_chunks_is_not_reported_as_failing(store: JobStore) -> None:
+def test_a_database_without_open_chunks_is_not_reported_as_failing(store: Stores) -> None:
     _, (ref,) = admitted(store)
-    store.claim(ref, "w:1")
-    store.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1), reason="away"))
-    assert store.trouble("demo") is not None
-    store.complete(ref, ChunkResult(b"given up", {"failed": 1}, database_answered=False))
-    assert store.trouble("demo") is None, "nobody will find out whether it is back"
+    store.leases.claim(ref, "w:1")
+    store.leases.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1), reason="away"))
+    assert store.workload.trouble("demo") is not None
+    store.leases.complete(ref, ChunkResult(b"given up", {"failed": 1}, database_answered=False))
+    assert store.workload.trouble("demo") is None, "nobody will find out whether it is back"

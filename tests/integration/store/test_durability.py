@@ -14,16 +14,17 @@ from tests.integration.store.configuring import configured
 from tests.ports import free_port
 from tests.posing import VALKEY, posing_as
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job import Job, State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admitted, NewJob
 from carecase_worker.store.operations.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints, refuse_unsupported
+from carecase_worker.store.redis.client import StoreClient
 
 SECOND = timedelta(seconds=1)
 CREATED = ChunkResult(b"outcome", {"created": 1})
@@ -35,9 +36,9 @@ def server(servers: Services) -> Iterator["redis.Redis"]:
         yield client
 
 
-def admitted(store: JobStore, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:
+def admitted(store: Stores, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:
     new = a_new_job(total=chunks, chunk_firsts=tuple(range(chunks)))
-    admission = store.admit(new, dict.fromkeys(range(chunks), b"p"))
+    admission = store.batches.admit(new, dict.fromkeys(range(chunks), b"p"))
     assert admission.verdict is Admitted.ADMITTED
     return new, list(admission.to_notify)
 
@@ -47,8 +48,8 @@ Admit = Callable[[NewJob], Admitted]
 
 def in_threads(settings: RedisSettings) -> Admit:
     """Admission of large batches by an intake, and of all by anybody else."""
-    store = JobStore(settings, JobSettings())
-    return lambda new: store.admit(new, {0: b"p"}).verdict
+    store = Stores(settings, JobSettings())
+    return lambda new: store.batches.admit(new, {0: b"p"}).verdict
 
 
 def on_event_loop(settings: RedisSettings) -> Admit:
@@ -87,7 +88,7 @@ def test_a_batch_that_is_not_on_disk_is_not_accepted(
 def test_without_fsync_at_every_write_admit_waits_for_the_disk(servers: Services, server: "redis.Redis") -> None:
     store = servers.store("everysec:")
     with configured(server, appendfsync="everysec"):
-        store.check()
+        store.client.check()
         new, to_notify = admitted(store)
         assert to_notify == [ChunkRef(new.job_id, 0)]
 
@@ -95,9 +96,9 @@ def test_without_fsync_at_every_write_admit_waits_for_the_disk(servers: Services
 def test_a_redis_that_can_lose_batches_is_refused(servers: Services, server: "redis.Redis") -> None:
     store = servers.store("refused:")
     with configured(server, appendonly="no"), pytest.raises(SettingsError, match="appendonly yes"):
-        store.check()
+        store.client.check()
     with configured(server, maxmemory_policy="allkeys-lru"), pytest.raises(SettingsError, match="noeviction"):
-        store.check()
+        store.client.check()
 
 
 @pytest.mark.parametrize("accepting", [in_threads, on_event_loop])
@@ -114,53 +115,53 @@ def test_a_redis_that_has_become_one_that_can_lose_batches_is_given_none(
 def test_who_can_lose_batches_may_say_so(servers: Services, server: "redis.Redis") -> None:
     """With `durability = "relaxed"` nobody waits for a disk, not even for one that there is."""
     relaxed = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "relaxed:", "durability": "relaxed"})
-    store = JobStore(relaxed, JobSettings())
+    store = Stores(relaxed, JobSettings())
     for lax in ({"appendonly": "no"}, {"appendfsync": "no"}):
         with configured(server, **lax):
-            store.check()
+            store.client.check()
             new, to_notify = admitted(store)
             assert to_notify == [ChunkRef(new.job_id, 0)]
 
 
 def test_a_full_redis_refuses_new_batches_whole_and_still_lets_work_get_done(
-    store: JobStore, server: "redis.Redis"
+    store: Stores, server: "redis.Redis"
 ) -> None:
     new, to_notify = admitted(store, chunks=3)
     late = a_new_job()
     with configured(server, maxmemory="1mb"):
         with pytest.raises(StoreUnavailable):
-            store.admit(late, {0: b"p"})
-        assert store.claim(to_notify[0], "w:1").verdict is Claimed.APPLY
+            store.batches.admit(late, {0: b"p"})
+        assert store.leases.claim(to_notify[0], "w:1").verdict is Claimed.APPLY
         while to_notify:
-            to_notify += store.complete(to_notify.pop(0), CREATED).to_notify
-    assert store.job(new.job_id).state is State.COMPLETED
+            to_notify += store.leases.complete(to_notify.pop(0), CREATED).to_notify
+    assert store.jobs.job(new.job_id).state is State.COMPLETED
     with pytest.raises(JobNotFound):
-        store.job(late.job_id)
+        store.jobs.job(late.job_id)
 
 
 def test_a_redis_that_takes_no_writes_leaves_nothing_half_done(
-    store: JobStore, server: "redis.Redis", elapse: Callable[[timedelta], None]
+    store: Stores, server: "redis.Redis", elapse: Callable[[timedelta], None]
 ) -> None:
     def as_it_is() -> tuple[Job, int]:
-        return replace(store.job(new.job_id), read_at=datetime.min), store.due_count("demo")
+        return replace(store.jobs.job(new.job_id), read_at=datetime.min), store.workload.due_count("demo")
 
     new, (ref,) = admitted(store)
-    store.claim(ref, "w:1")
+    store.leases.claim(ref, "w:1")
     elapse(15 * SECOND)  # the lease
     before = as_it_is()
     with configured(server, min_replicas_to_write="1"):
         for operation in (
-            lambda: store.complete(ref, CREATED),
-            lambda: store.release([ref], "w:1", RetryLater(SECOND)),
-            lambda: store.cancel(new.job_id),
-            lambda: store.claim(ref, "w:2"),
-            lambda: store.overdue("demo", 0),
+            lambda: store.leases.complete(ref, CREATED),
+            lambda: store.leases.release([ref], "w:1", RetryLater(SECOND)),
+            lambda: store.jobs.cancel(new.job_id),
+            lambda: store.leases.claim(ref, "w:2"),
+            lambda: store.leases.overdue("demo", 0),
         ):
             with pytest.raises(StoreUnavailable):
                 operation()
         assert as_it_is() == before
-    assert store.complete(ref, CREATED).verdict is Completed.KEPT
-    assert store.job(new.job_id).state is State.COMPLETED
+    assert store.leases.complete(ref, CREATED).verdict is Completed.KEPT
+    assert store.jobs.job(new.job_id).state is State.COMPLETED
 
 
 def test_a_redis_can_be_better_than_it_must(servers: Services, server: "redis.Redis") -> None:
@@ -186,10 +187,10 @@ def test_a_server_that_answers_is_judged_and_one_that_does_not_is_for_others_to_
         with pytest.raises(StoreUnavailable, match=r"Valkey 6\..* is not supported"):
             refuse_unsupported(settings)
         with pytest.raises(StoreUnavailable, match=r"Valkey 6\..* is not supported"):
-            JobStore(settings, JobSettings()).check()
+            StoreClient(settings).check()
 
 
-def test_what_nobody_has_words_for_is_named_by_its_kind(store: JobStore, server: "redis.Redis") -> None:
+def test_what_nobody_has_words_for_is_named_by_its_kind(store: Stores, server: "redis.Redis") -> None:
     server.set(store.keys.job("j"), "no record")
     with pytest.raises(StoreUnavailable, match=r"^the job store refuses: ResponseError$"):
-        store.job("j")
+        store.jobs.job("j")

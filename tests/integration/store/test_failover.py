@@ -14,6 +14,7 @@ import redis
 import uvloop
 from tests.builders import a_new_job
 from tests.services import lone_valkey, redis_url
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.celery_app import celery_app
@@ -21,7 +22,6 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import JobNotFound, StoreUnavailable
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admitted
@@ -76,8 +76,8 @@ def test_a_failover_behind_one_address_is_followed_at_once(tmp_path: Path) -> No
     with lone_valkey(tmp_path / "one") as one, lone_valkey(tmp_path / "two") as two, one_address(one) as address:
         url = redis_url(address.port)
         settings = load(environment={"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere"})
-        store, notifier = JobStore(settings.redis, settings.jobs), Notifier(celery_app(settings))
-        assert store.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED
+        store, notifier = Stores(settings.redis, settings.jobs), Notifier(celery_app(settings))
+        assert store.batches.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED
         notifier.notify("demo", [ChunkRef(a_new_job().job_id, 0)])
 
         address.server = two
@@ -85,8 +85,8 @@ def test_a_failover_behind_one_address_is_followed_at_once(tmp_path: Path) -> No
         old.execute_command("CONFIG", "SET", "primaryuser", "default", "primaryauth", "secret")
         old.replicaof("127.0.0.1", two)
         new = a_new_job()
-        assert store.admit(new, {0: b"p"}).verdict is Admitted.ADMITTED
-        store.settle("demo", 0)
+        assert store.batches.admit(new, {0: b"p"}).verdict is Admitted.ADMITTED
+        store.leases.settle("demo", 0)
         assert redis.Redis.from_url(redis_url(two)).exists(store.keys.job(new.job_id))
         to_notify = 0
         for _ in range(2):  # the first one tells that the server has changed
@@ -237,16 +237,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.parametrize("name", SPOILT)
 def test_what_is_wrong_is_reported_and_nothing_is_half_admitted(alone: str, name: str) -> None:
     spoil, text = SPOILT[name]
-    store = JobStore(RedisSettings.model_validate({"url": alone}), JobSettings())
+    store = Stores(RedisSettings.model_validate({"url": alone}), JobSettings())
     client = redis.Redis.from_url(alone, single_connection_client=True)
     late = a_new_job()
     mend = spoil(client)
     try:
         with pytest.raises(StoreUnavailable, match=text) as told:
-            store.admit(late, {0: b"p"})
+            store.batches.admit(late, {0: b"p"})
         assert "127.0.0.1" not in str(told.value)
     finally:
         mend()
     with pytest.raises(JobNotFound):
-        store.job(late.job_id)
-    assert store.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED, "it ends by itself"
+        store.jobs.job(late.job_id)
+    assert store.batches.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED, "it ends by itself"

@@ -5,18 +5,18 @@ from datetime import timedelta
 
 from tests.builders import a_new_job
 from tests.integration.store.listening import Listening, Play
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.listening.followers import Follower
 from carecase_worker.store.operations.claims import ChunkResult
 
 ONE_CREATED = ChunkResult(b"o", {"created": 1})
 
 
-def a_job_of_two_chunks(store: JobStore) -> str:
+def a_job_of_two_chunks(store: Stores) -> str:
     new = a_new_job(total=2, chunk_firsts=(0, 1))
-    store.admit(new, {0: b"p", 1: b"p"})
+    store.batches.admit(new, {0: b"p", 1: b"p"})
     return new.job_id
 
 
@@ -40,11 +40,11 @@ def test_a_listener_is_woken_by_progress_and_by_the_end_of_its_jobs_alone(play: 
                 await here.progress_heard_by(1)
                 await woken(of_job)  # to look at its job once it is subscribed
                 assert (of_job.take(), of_client.take()) == ((set(), True), (set(), True))
-                here.store.complete(ChunkRef(mine, 0), ONE_CREATED)
+                here.store.leases.complete(ChunkRef(mine, 0), ONE_CREATED)
                 assert await changed(of_job) == {mine}
-                here.store.complete(ChunkRef(mine, 1), ONE_CREATED)
+                here.store.leases.complete(ChunkRef(mine, 1), ONE_CREATED)
                 assert await changed(of_job) == {mine}
-                here.store.cancel(other)
+                here.store.jobs.cancel(other)
                 while of_client.jobs != {mine, other}:
                     await woken(of_client)
                 assert not of_job.jobs
@@ -58,7 +58,7 @@ def test_where_nobody_listens_redis_sends_no_progress(play: Play) -> None:
             with here.finals.followers.of_client("demo"):
                 await here.finals.hear_progress()
                 await here.progress_heard_by(1)
-            here.store.complete(ChunkRef(a_job_of_two_chunks(here.store), 0), ONE_CREATED)
+            here.store.leases.complete(ChunkRef(a_job_of_two_chunks(here.store), 0), ONE_CREATED)
             await here.progress_heard_by(0)
 
     play(scene)

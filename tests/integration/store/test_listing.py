@@ -9,11 +9,11 @@ import redis
 from tests.builders import a_new_job
 from tests.elapsing import elapse
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job import LISTED, State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.queries.job_lists import JobFilter, JobLists
 
@@ -23,35 +23,35 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def listed(servers: Services) -> tuple[JobStore, JobLists]:
+def listed(servers: Services) -> tuple[Stores, JobLists]:
     """A job store that keeps results for a minute, and its lists."""
     prefix = f"list{next(_prefixes)}:"
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix})
     return servers.store(prefix, retention_seconds=60), JobLists(settings)
 
 
-def send(store: JobStore, **changes: object) -> str:
+def send(store: Stores, **changes: object) -> str:
     new = a_new_job(**changes)
-    store.admit(new, {0: b"p"})
+    store.batches.admit(new, {0: b"p"})
     return new.job_id
 
 
-def test_a_part_of_the_list_is_shown_with_how_many_there_are(listed: tuple[JobStore, JobLists]) -> None:
+def test_a_part_of_the_list_is_shown_with_how_many_there_are(listed: tuple[Stores, JobLists]) -> None:
     store, lists = listed
     sent = [send(store) for _ in range(7)]
     send(store, client="other")
     total, jobs = lists.jobs_of("demo", ["demo"], JobFilter(2, 3))
     assert (total, [job.job_id for job in jobs]) == (7, [sent[4], sent[3], sent[2]])
-    assert jobs[0].submitted_at == store.job(sent[4]).submitted_at
+    assert jobs[0].submitted_at == store.jobs.job(sent[4]).submitted_at
     assert (jobs[0].state, jobs[0].total, jobs[0].chunk_firsts) == (State.QUEUED, 1, ())
     assert lists.jobs_of("demo", ["demo"], JobFilter(7, 3)) == (7, [])
     assert lists.jobs_of("nobody", ["demo"], JobFilter(0, 3)) == (0, [])
 
 
-def test_a_choice_is_counted_and_paged_by_itself(listed: tuple[JobStore, JobLists]) -> None:
+def test_a_choice_is_counted_and_paged_by_itself(listed: tuple[Stores, JobLists]) -> None:
     store, lists = listed
     sent = [send(store, database="one" if n % 2 else "two") for n in range(6)]
-    store.complete(ChunkRef(sent[3], 0), ChunkResult(b"o", {"created": 1}))
+    store.leases.complete(ChunkRef(sent[3], 0), ChunkResult(b"o", {"created": 1}))
     total, jobs = lists.jobs_of("demo", BOTH, JobFilter(1, 1, database="one"))
     assert (total, [job.job_id for job in jobs]) == (3, [sent[3]])
     total, jobs = lists.jobs_of("demo", BOTH, JobFilter(0, 9, state="completed"))
@@ -64,11 +64,11 @@ def test_a_choice_is_counted_and_paged_by_itself(listed: tuple[JobStore, JobList
 
 
 def test_an_expired_job_is_not_listed_and_an_open_one_is_however_old(
-    servers: Services, listed: tuple[JobStore, JobLists]
+    servers: Services, listed: tuple[Stores, JobLists]
 ) -> None:
     store, lists = listed
     old, done = send(store), send(store)
-    store.complete(ChunkRef(done, 0), ChunkResult(b"o", {"created": 1}))
+    store.leases.complete(ChunkRef(done, 0), ChunkResult(b"o", {"created": 1}))
     elapse(servers.redis_url, store, 50 * SECOND)
     assert lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[0] == 2
     elapse(servers.redis_url, store, 10 * SECOND)
@@ -85,7 +85,7 @@ MANY = 5_000
 
 @pytest.mark.parametrize("wanted", [JobFilter(0, 20, "queued"), JobFilter(0, 20), JobFilter(4_980, 20)])
 def test_a_list_of_many_jobs_costs_the_intake_what_a_page_costs(
-    servers: Services, listed: tuple[JobStore, JobLists], wanted: JobFilter
+    servers: Services, listed: tuple[Stores, JobLists], wanted: JobFilter
 ) -> None:
     """Filtered or not, from wherever: reads of jobs that are not listed would show here, as 70 ms."""
     store, lists = listed

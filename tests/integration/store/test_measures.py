@@ -8,11 +8,11 @@ from importlib import resources
 import pytest
 from tests.builders import a_new_job
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job import COUNTS
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.queries.measures import DURATION_BOUNDS_MS, JobMeasures
 from carecase_worker.telemetry import HistogramSample, MetricSample
@@ -22,16 +22,16 @@ DONE = ChunkResult(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1})
 
 
 @pytest.fixture
-def measures(servers: Services, store: JobStore) -> Iterator[JobMeasures]:
+def measures(servers: Services, store: Stores) -> Iterator[JobMeasures]:
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
     made = JobMeasures(settings, JobSettings(max_backlog_jobs=7, max_backlog_bytes=9), ("demo", "idle"))
     yield made
     made.close()
 
 
-def admitted(store: JobStore) -> ChunkRef:
+def admitted(store: Stores) -> ChunkRef:
     """The only chunk of a new job of one item."""
-    return store.admit(a_new_job(total=1, chunk_firsts=(0,)), {0: b"items"}).to_notify[0]
+    return store.batches.admit(a_new_job(total=1, chunk_firsts=(0,)), {0: b"items"}).to_notify[0]
 
 
 def values(measures: JobMeasures, name: str) -> dict[str, float]:
@@ -58,19 +58,19 @@ def test_the_scripts_count_by_the_bounds_that_are_documented() -> None:
     assert (DURATION_BOUNDS_MS[0], DURATION_BOUNDS_MS[-1]) == (5, 3_600_000)
 
 
-def test_a_job_is_measured_from_its_acceptance_once(store: JobStore, measures: JobMeasures, elapse: Elapse) -> None:
+def test_a_job_is_measured_from_its_acceptance_once(store: Stores, measures: JobMeasures, elapse: Elapse) -> None:
     chunk = admitted(store)
     elapse(timedelta(seconds=20))
-    store.claim(chunk, "a")
+    store.leases.claim(chunk, "a")
     elapse(timedelta(seconds=25))
-    store.release([chunk], "a", RetryLater(timedelta(0)))
-    store.claim(chunk, "a")
+    store.leases.release([chunk], "a", RetryLater(timedelta(0)))
+    store.leases.claim(chunk, "a")
     assert filled(measures, "carecase_job_wait_seconds") == [(30.0, 1)], (
         "it waited for 20 s, and the second claim is no wait"
     )
     assert filled(measures, "carecase_job_seconds") == []
     for _ in range(2):
-        store.complete(chunk, DONE)
+        store.leases.complete(chunk, DONE)
     assert filled(measures, "carecase_job_seconds") == [(60.0, 1)], "45 s; a repeated call counts nothing"
     total = next(
         one.total for one in measures() if isinstance(one, HistogramSample) and one.name == "carecase_job_seconds"
@@ -79,16 +79,16 @@ def test_a_job_is_measured_from_its_acceptance_once(store: JobStore, measures: J
 
 
 def test_a_job_that_takes_longer_than_an_hour_is_in_the_last_bucket(
-    store: JobStore, measures: JobMeasures, elapse: Elapse
+    store: Stores, measures: JobMeasures, elapse: Elapse
 ) -> None:
     chunk = admitted(store)
     elapse(timedelta(hours=2))
-    store.claim(chunk, "a")
-    store.complete(chunk, DONE)
+    store.leases.claim(chunk, "a")
+    store.leases.complete(chunk, DONE)
     assert filled(measures, "carecase_job_seconds") == [(float("inf"), 1)]
 
 
-def test_the_oldest_job_ages_until_it_is_final(store: JobStore, measures: JobMeasures, elapse: Elapse) -> None:
+def test_the_oldest_job_ages_until_it_is_final(store: Stores, measures: JobMeasures, elapse: Elapse) -> None:
     name = "carecase_oldest_job_age_seconds"
     assert values(measures, name) == {"demo": 0, "idle": 0}
     first = admitted(store)
@@ -96,35 +96,35 @@ def test_the_oldest_job_ages_until_it_is_final(store: JobStore, measures: JobMea
     second = admitted(store)
     assert 40 <= values(measures, name)["demo"] < 60
     for chunk in (first, second):
-        store.claim(chunk, "a")
-        store.complete(chunk, DONE)
+        store.leases.claim(chunk, "a")
+        store.leases.complete(chunk, DONE)
         assert values(measures, name)["demo"] < 20, "the second one is younger, then there is none"
     assert values(measures, name) == {"demo": 0, "idle": 0}
 
 
-def test_the_breaker_is_open_until_the_database_has_answered(store: JobStore, measures: JobMeasures) -> None:
+def test_the_breaker_is_open_until_the_database_has_answered(store: Stores, measures: JobMeasures) -> None:
     name, away = "carecase_circuit_breaker_open", RetryLater(timedelta(0), timedelta(milliseconds=1), reason="refused")
     chunk = admitted(store)
-    store.claim(chunk, "a")
+    store.leases.claim(chunk, "a")
     assert values(measures, name) == {"demo": 0, "idle": 0}
-    store.release([chunk], "a", away)
+    store.leases.release([chunk], "a", away)
     assert values(measures, name) == {"demo": 1, "idle": 0}
-    store.claim(chunk, "a")
+    store.leases.claim(chunk, "a")
     assert values(measures, name)["demo"] == 1, "one attempt finds out whether it is back"
-    store.complete(chunk, DONE)
+    store.leases.complete(chunk, DONE)
     assert values(measures, name)["demo"] == 0
 
 
 def test_leases_that_end_and_chunks_that_are_taken_back_are_counted(
-    store: JobStore, measures: JobMeasures, elapse: Elapse
+    store: Stores, measures: JobMeasures, elapse: Elapse
 ) -> None:
     chunk = admitted(store)
-    store.claim(chunk, "a")
+    store.leases.claim(chunk, "a")
     elapse(timedelta(seconds=16))
-    store.claim(chunk, "b")
+    store.leases.claim(chunk, "b")
     assert values(measures, "carecase_lease_expirations") == {"demo": 1, "idle": 0}
     assert values(measures, "carecase_reclaimed_chunks") == {"demo": 0, "idle": 0}
-    assert store.reclaim("b") == [("demo", chunk)]
+    assert store.leases.reclaim("b") == [("demo", chunk)]
     assert values(measures, "carecase_reclaimed_chunks") == {"demo": 1, "idle": 0}
     assert values(measures, "carecase_lease_expirations") == {"demo": 1, "idle": 0}
 

@@ -9,12 +9,12 @@ import pytest
 import redis
 from tests.builders import a_new_job
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import DataKey, Kind, Seals
 from carecase_worker.batches.key_sets import KeySet
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.admission import JobSeal, NewJob
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.queries.open_jobs import OpenJob, OpenJobs
@@ -37,13 +37,13 @@ def redis_settings(servers: Services) -> RedisSettings:
 
 
 @pytest.fixture
-def store(redis_settings: RedisSettings, servers: Services) -> Iterator[JobStore]:
+def store(redis_settings: RedisSettings, servers: Services) -> Iterator[Stores]:
     store = servers.store(redis_settings.prefix)
     yield store
-    store.close()
+    store.client.close()
 
 
-def admitted(store: JobStore, *keys: int, seals: Seals = SEALS, care_plan: int | None = None) -> NewJob:
+def admitted(store: Stores, *keys: int, seals: Seals = SEALS, care_plan: int | None = None) -> NewJob:
     """A job that writes cases with these keys, sealed if there is something to seal with."""
     new, key = a_new_job(care_plan=care_plan), seals.new_key()
     packed = as_set(*keys).packed()
@@ -52,7 +52,7 @@ def admitted(store: JobStore, *keys: int, seals: Seals = SEALS, care_plan: int |
         wrapped = seals.wrap(key, new.binding, new.body_sha256)
         new = replace(new, seal=JobSeal(wrapped, *key.order_blocks()))
     new = replace(new, key_set=packed)
-    store.admit(new, {0: b"payload"})
+    store.batches.admit(new, {0: b"payload"})
     return new
 
 
@@ -66,7 +66,7 @@ def keys_read(open_jobs: OpenJobs, *told: int) -> list[set[int] | None]:
 
 @pytest.mark.parametrize("seals", [SEALS, Seals({})], ids=["sealed", "not sealed"])
 def test_open_jobs_are_returned_with_the_keys_that_they_write(
-    store: JobStore, redis_settings: RedisSettings, seals: Seals
+    store: Stores, redis_settings: RedisSettings, seals: Seals
 ) -> None:
     first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=5)
     open_jobs = OpenJobs(redis_settings, seals)
@@ -74,25 +74,23 @@ def test_open_jobs_are_returned_with_the_keys_that_they_write(
     assert [(job.job_id, job.care_plan) for job in there] == [(first.job_id, ""), (second.job_id, "5")]
     assert unplaced == there[1:]
     assert keys_read(open_jobs, 1, 2, 3) == [{1, 2}, {2, 3}]
-    store.complete(ChunkRef(first.job_id, 0), ChunkResult(b"", {"created": 1}))
+    store.leases.complete(ChunkRef(first.job_id, 0), ChunkResult(b"", {"created": 1}))
     assert keys_read(open_jobs, 1, 2, 3) == [{2, 3}], "a final job is out"
 
 
 @pytest.mark.parametrize("seals", OTHERS.values(), ids=OTHERS)
-def test_a_set_whose_key_is_not_here_is_not_read(store: JobStore, redis_settings: RedisSettings, seals: Seals) -> None:
+def test_a_set_whose_key_is_not_here_is_not_read(store: Stores, redis_settings: RedisSettings, seals: Seals) -> None:
     admitted(store, 1)
     assert keys_read(OpenJobs(redis_settings, seals), 1) == [None]
 
 
-def test_where_all_is_to_be_sealed_a_set_that_is_not_is_not_read(
-    store: JobStore, redis_settings: RedisSettings
-) -> None:
+def test_where_all_is_to_be_sealed_a_set_that_is_not_is_not_read(store: Stores, redis_settings: RedisSettings) -> None:
     admitted(store, 1, seals=Seals({}))
     assert keys_read(OpenJobs(redis_settings, SEALS), 1) == [None]
 
 
 def test_a_set_that_somebody_changed_is_not_read(
-    store: JobStore, redis_settings: RedisSettings, raw_redis: redis.Redis
+    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
 ) -> None:
     one, other = admitted(store, 1), admitted(store, 2)
     raw_redis.copy(store.keys.key_set(other.job_id), store.keys.key_set(one.job_id), replace=True)
@@ -100,14 +98,14 @@ def test_a_set_that_somebody_changed_is_not_read(
 
 
 def test_a_job_that_has_ended_since_is_returned_with_those_to_place(
-    store: JobStore, redis_settings: RedisSettings, raw_redis: redis.Redis
+    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
 ) -> None:
     raw_redis.zadd(store.keys.unplaced("demo"), {"gone": 1})
     assert OpenJobs(redis_settings).unplaced("demo") == ([OpenJob("gone", 0, "")], [])
 
 
 def test_sets_are_cached_up_to_a_number_of_keys(
-    store: JobStore, redis_settings: RedisSettings, raw_redis: redis.Redis
+    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
 ) -> None:
     jobs = [admitted(store, key, key + 1) for key in (1, 3, 5)]
     open_jobs = OpenJobs(redis_settings, SEALS, most_keys=4)

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from tests.builders import a_new_job
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import RetryLater
 from carecase_worker.store.queries.overview import Breaker, Overview, Overviews
 from carecase_worker.store.workers.presence import Workers
@@ -17,7 +17,7 @@ NOBODY = Workers([], {})
 
 
 @pytest.fixture
-def overviews(servers: Services, store: JobStore) -> Overviews:
+def overviews(servers: Services, store: Stores) -> Overviews:
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
     return Overviews(settings, ["other", "demo"], timedelta(seconds=5))
 
@@ -30,11 +30,11 @@ def test_nothing_is_there_at_first(overviews: Overviews) -> None:
     assert overview.in_hand == []
 
 
-def test_open_work_and_the_chunk_in_hand_are_shown(store: JobStore, overviews: Overviews) -> None:
+def test_open_work_and_the_chunk_in_hand_are_shown(store: Stores, overviews: Overviews) -> None:
     first, second = a_new_job(total=7), a_new_job(total=5)
-    (chunk,) = store.admit(first, {0: b"payload"}).to_notify
-    store.admit(second, {0: b"payload"})
-    assert store.claim(chunk, HOLDER).lease is not None
+    (chunk,) = store.batches.admit(first, {0: b"payload"}).to_notify
+    store.batches.admit(second, {0: b"payload"})
+    assert store.leases.claim(chunk, HOLDER).lease is not None
     overview = overviews.read(NOBODY)
     demo, other = overview.databases
     assert (demo.open_jobs, demo.open_items, demo.oldest_job) == (2, 12, first.job_id)
@@ -46,17 +46,19 @@ def test_open_work_and_the_chunk_in_hand_are_shown(store: JobStore, overviews: O
 
 
 def test_the_breaker_opens_with_a_database_that_is_away_and_half_opens_with_a_probe(
-    store: JobStore, overviews: Overviews
+    store: Stores, overviews: Overviews
 ) -> None:
-    (chunk,) = store.admit(a_new_job(), {0: b"payload"}).to_notify
+    (chunk,) = store.batches.admit(a_new_job(), {0: b"payload"}).to_notify
 
     def demo(overview: Overview) -> tuple[Breaker, str]:
         work = overview.databases[0]
         return work.breaker, work.trouble.reason if work.trouble else ""
 
-    store.claim(chunk, HOLDER)
+    store.leases.claim(chunk, HOLDER)
     assert demo(overviews.read(NOBODY)) == (Breaker.CLOSED, "")
-    store.release([chunk], HOLDER, RetryLater(timedelta(0), open_circuit=timedelta(milliseconds=1), reason="refused"))
-    while store.claim(chunk, HOLDER).lease is None:
+    store.leases.release(
+        [chunk], HOLDER, RetryLater(timedelta(0), open_circuit=timedelta(milliseconds=1), reason="refused")
+    )
+    while store.leases.claim(chunk, HOLDER).lease is None:
         assert demo(overviews.read(NOBODY)) == (Breaker.OPEN, "refused")
     assert demo(overviews.read(NOBODY)) == (Breaker.HALF_OPEN, "refused")

@@ -9,6 +9,7 @@ import pytest
 from tests.builders import a_new_job
 from tests.ports import free_port
 from tests.services import PASSWORDS, answers
+from tests.stores import Stores
 
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
@@ -16,7 +17,6 @@ from carecase_worker.clock import system_sleep
 from carecase_worker.embedded.children import Children
 from carecase_worker.embedded.servers import valkey
 from carecase_worker.settings.loading import load, process_environment
-from carecase_worker.store.job_store import JobStore
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def socket() -> Iterator[Path]:
         child = children.start(replace(command, argv=[*command.argv, "--unixsocket", str(path)]))
         settings = load(environment={"CARECASE_REDIS_URL": f"unix://default:secret@{name}/r%20s.sock"})
         try:
-            children.wait_ready(child, lambda: answers(JobStore(settings.redis, settings.jobs)), 120)
+            children.wait_ready(child, lambda: answers(Stores(settings.redis, settings.jobs)), 120)
             yield path
         finally:
             children.stop(("redis",), 20)
@@ -41,9 +41,9 @@ def socket() -> Iterator[Path]:
 def test_a_socket_serves_job_store_and_broker(socket: Path, scheme: str, option: str) -> None:
     url = f"{scheme}://carecase:own@{str(socket).replace(' ', '%20')}{option}"
     settings = load(environment={"CARECASE_REDIS_URL": url, "CARECASE_DATABASES_D_URL": "sqlite:///nowhere"})
-    store, notifier = JobStore(settings.redis, settings.jobs), Notifier(celery_app(settings))
-    store.check()
+    store, notifier = Stores(settings.redis, settings.jobs), Notifier(celery_app(settings))
+    store.client.check()
     waiting = notifier.waiting("d")
-    notifier.notify("d", store.admit(a_new_job(database="d"), {0: b"items"}).to_notify)
+    notifier.notify("d", store.batches.admit(a_new_job(database="d"), {0: b"items"}).to_notify)
     assert notifier.waiting("d") == waiting + 1
-    store.close()
+    store.client.close()

@@ -9,22 +9,22 @@ from tests.builders import a_new_job
 from tests.integration.store.listening import Listening, Play
 from tests.posing import passing_on
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import ChunkResult
 
 
-def admitted(store: JobStore) -> str:
+def admitted(store: Stores) -> str:
     new = a_new_job()
-    store.admit(new, {0: b"p"})
+    store.batches.admit(new, {0: b"p"})
     return new.job_id
 
 
-def finish(store: JobStore, job_id: str) -> None:
-    store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
-    assert store.job(job_id).state is State.COMPLETED
+def finish(store: Stores, job_id: str) -> None:
+    store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+    assert store.jobs.job(job_id).state is State.COMPLETED
 
 
 def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Play) -> None:
@@ -105,11 +105,11 @@ def test_a_cancelled_job_wakes_its_waiter_when_it_is_final_and_not_before(play: 
         job_id, another = admitted(here.store), admitted(here.store)
         async with asyncio.timeout(10), here.begun():
             with here.finals.subscribe(job_id) as event, here.finals.subscribe(another) as after_it:
-                here.store.cancel(job_id)
+                here.store.jobs.cancel(job_id)
                 finish(here.store, another)
                 await after_it.wait()
                 assert not event.is_set()
-                here.store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"cancelled": 1}))
+                here.store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"cancelled": 1}))
                 await event.wait()
 
     play(scene)

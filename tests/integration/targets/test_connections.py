@@ -13,12 +13,12 @@ from tests.integration.targets.databases import a_database, engine_at, refusing,
 from tests.integration.targets.grounds import GROUNDS, ground_of
 from tests.integration.worker.attempts import attempt
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import Chunk
 from carecase_worker.batches.payloads import pack
 from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.schema.migration import upgrade
@@ -68,12 +68,12 @@ def test_a_schema_that_does_not_fit_keeps_no_connection_and_is_looked_at_again(u
         targets.disconnect("d")
 
 
-def test_a_failed_attempt_leaves_no_connection_behind(store: JobStore, url: str) -> None:
+def test_a_failed_attempt_leaves_no_connection_behind(store: Stores, url: str) -> None:
     """A statement that has come to no end may hold locks for as long as its connection is there."""
     targets = Targets({"demo": tenant(url, LOCK_TIMEOUT_SECONDS="0.1")})
     (chunk,) = chunks_of(a_batch(a_case(1)))
-    (ref,) = store.admit(a_new_job(), {0: pack(chunk)}).to_notify
-    store.settle("demo", 0)
+    (ref,) = store.batches.admit(a_new_job(), {0: pack(chunk)}).to_notify
+    store.leases.settle("demo", 0)
     with engine_at(url) as engine:
         upgrade(engine)
         with engine.begin() as other:

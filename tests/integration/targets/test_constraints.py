@@ -33,6 +33,10 @@ POSTGRES = {
     "a generated column": (
         "ADD twice integer GENERATED ALWAYS AS (2 * case_priority) STORED CHECK (twice >= 0)", "case_Priority",
     ),
+    "a check beside a generated column of another one": (
+        "ADD twice integer GENERATED ALWAYS AS (2 * case_priority) STORED, ADD CHECK (case_status IS NULL)",
+        "case_Status",
+    ),
     "one of ours and one that is not": (
         "ADD other integer DEFAULT 1, ADD CHECK (other = case_priority + 1)", "case_Priority",
     ),

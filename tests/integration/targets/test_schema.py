@@ -52,7 +52,7 @@ CHANGED = {
     "DROP INDEX ingest_ledger_applied_at": "lacks index ingest_ledger_applied_at",
     "ALTER TABLE care_case RENAME TO cases": "lacks table care_case",
 }
-NOT_OURS = "the schema is at revision 9999, which is newer than this version's 0001 and not for it to change"
+NOT_OURS = "the schema is at revision 9999, newer than this version's 0001, so this version does not change it"
 
 
 @pytest.fixture(params=[*DIALECTS])
@@ -156,7 +156,7 @@ def test_several_revisions_at_once_are_reported_and_left(engine: Engine, url: st
     with pytest.raises(SchemaRefused) as caught:
         upgrade(engine)
     assert str(caught.value) == (
-        "the schema is at several revisions at once, 0000 and 0001: leave the right one in carecase_schema"
+        "the schema is at several revisions at once, 0000 and 0001: keep only the right one in carecase_schema"
     )
 
 
@@ -176,8 +176,8 @@ def test_tables_without_a_revision_that_are_not_ours_or_half_ours_are_left(engin
     with pytest.raises(SchemaRefused) as caught:
         upgrade(engine)
     assert re.fullmatch(
-        r"the schema has our tables, though not as this version makes them \((has|lacks) [a-z_. ]+\), and no revision:"
-        " restore carecase_schema with them, or rename them",
+        r"the schema has no revision, and its tables differ from this version's \((has|lacks) [a-z_. ]+\):"
+        " restore carecase_schema with the tables, or rename them",
         str(caught.value),
     )
     with engine.connect() as connection:

@@ -9,15 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.clock import SystemRandom
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import ComparableUpsert, Compared, Held, Newer, Turn, Written
+from carecase_worker.targets.dialects.upsert import ComparableUpsert, Compared, Newer, StoredCase, Turn, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.schema.migration import upgrade
@@ -67,11 +67,22 @@ def away_at(point: str, times: int = sys.maxsize) -> Step:
 class SteppedStore:
     """A job store that calls a step before and after each operation, of one chunk or of a group."""
 
-    store: JobStore
+    store: Stores
+    step: Step
+
+    def __getattr__(self, part: str) -> Any:
+        return Stepped(getattr(self.store, part), self.step)
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A part of such a store."""
+
+    part: Any
     step: Step
 
     def __getattr__(self, operation: str) -> Any:
-        real, name = getattr(self.store, operation), operation.partition("_")[0]
+        real, name = getattr(self.part, operation), operation.partition("_")[0]
 
         def stepped(*arguments: Any, **named: Any) -> Any:
             self.step(f"before {name}")
@@ -129,8 +140,8 @@ class SteppedUpsert:
         self.step("after upsert")
         return answer
 
-    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
-        return self.upsert.held(connection, keys)
+    def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
+        return self.upsert.stored(connection, keys)
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
         return self.upsert.newer(connection, keys, versions)
@@ -200,7 +211,8 @@ class SteppedTargets:
 def an_applier(store: Any, targets: SteppedTargets, holder: str, is_dead: Callable[[str], bool]) -> Applier:
     """What a process works with that applies chunks."""
     return Applier(
-        store=store,
+        leases=store.leases,
+        jobs=store.jobs,
         targets=targets,  # type: ignore[arg-type]
         random=SystemRandom(),
         sleep=lambda _: None,

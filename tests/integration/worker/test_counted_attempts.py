@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt, attempt_in_a_process, nothing
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import pack
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.worker.metrics import WorkerMetrics
 
 Elapse = Callable[[timedelta], None]
@@ -27,14 +27,14 @@ _LABEL = re.compile(r'(?:failure|stage)="(.*?)"')
 class Scene:
     """A store, a database, and the metrics of the worker that applies chunks to it."""
 
-    store: JobStore
+    store: Stores
     targets: SteppedTargets
     metrics: WorkerMetrics
 
     def accept(self, *cases: dict[str, Any], **more: Any) -> ChunkRef:
         (chunk,) = chunks_of(a_batch(*cases))
         new = a_new_job(**{"total": len(cases), "weight": 1, **more})
-        self.store.admit(new, {0: pack(chunk)})
+        self.store.batches.admit(new, {0: pack(chunk)})
         return ChunkRef(new.job_id, 0)
 
     def attempt(self, ref: ChunkRef, holder: str = "worker") -> str:
@@ -59,10 +59,10 @@ class Scene:
 
 
 @pytest.fixture
-def scene(store: JobStore, tmp_path: Path) -> Scene:
+def scene(store: Stores, tmp_path: Path) -> Scene:
     targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
     targets.prepare()
-    store.settle("demo", 0)
+    store.leases.settle("demo", 0)
     return Scene(store, targets, WorkerMetrics.of(1, ["demo"], (), list))
 
 

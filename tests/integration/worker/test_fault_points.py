@@ -20,13 +20,13 @@ from tests.integration.worker.attempts import (
     nothing,
 )
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.targets.dialects.registry import DIALECTS
 
@@ -37,7 +37,7 @@ CHUNKS = 3
 class Batch:
     """An accepted batch of three chunks of two cases, one chunk open at a time."""
 
-    store: JobStore
+    store: Stores
     targets: SteppedTargets
     job_id: str = ""
     to_notify: list[ChunkRef] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Batch:
         cases = [a_case(key) for key in range(2 * CHUNKS)]
         chunks = chunks_of(a_batch(*cases), ChunkLimits(2, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=[chunk.first for chunk in chunks])
-        admission = self.store.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)})
+        admission = self.store.batches.admit(new, {n: pack(chunk) for n, chunk in enumerate(chunks)})
         self.job_id, self.to_notify = new.job_id, list(admission.to_notify)
         return self
 
@@ -54,7 +54,7 @@ class Batch:
         """Attempt whatever is notified for or overdue, until the job is final."""
         self.targets.step = nothing
         for turn in range(10):
-            if self.store.job(self.job_id).state.final:
+            if self.store.jobs.job(self.job_id).state.final:
                 return
             todo = [ChunkRef(self.job_id, n) for n in range(CHUNKS)] if turn else self.to_notify
             for ref in todo:
@@ -63,11 +63,11 @@ class Batch:
 
     def verify(self) -> None:
         """Everything is there, once."""
-        job = self.store.job(self.job_id)
+        job = self.store.jobs.job(self.job_id)
         assert (job.state, job.counts["created"], job.processed) == (State.COMPLETED, 2 * CHUNKS, 2 * CHUNKS)
-        assert self.store.due_count("demo") == 0
-        assert self.store.backlog("demo") == (0, 0)
-        packed = self.store.outcomes(self.job_id, range(CHUNKS))
+        assert self.store.workload.due_count("demo") == 0
+        assert self.store.workload.backlog("demo") == (0, 0)
+        packed = self.store.jobs.outcomes(self.job_id, range(CHUNKS))
         told = [unpack_done(one) for one in packed if one is not None]
         assert [key for one in told for key in one.keys] == list(range(2 * CHUNKS))
         assert all(outcome == CREATED for one in told for outcome in one.outcomes), "a doubled one would be Updated"
@@ -76,7 +76,7 @@ class Batch:
 
 
 @pytest.fixture(params=[*DIALECTS])
-def batch(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Batch:
+def batch(request: pytest.FixtureRequest, store: Stores, servers: Services, tmp_path: Path) -> Batch:
     targets = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     targets.prepare()
     return Batch(store, targets).accept()
@@ -130,7 +130,7 @@ def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> No
     ((ref, claim),) = applied.following
     assert (ref, applied.to_notify) == (ChunkRef(batch.job_id, len(batch.to_notify)), ())
     assert claim.lease is not None
-    assert batch.store.claim(ref, "another").verdict is Claimed.BUSY
+    assert batch.store.leases.claim(ref, "another").verdict is Claimed.BUSY
     batch.finish()
     batch.verify()
 

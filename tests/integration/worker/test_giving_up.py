@@ -12,13 +12,13 @@ from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
 from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import SteppedTargets, attempt, nothing
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.payloads import ChunkOutcomes, pack, unpack_done
 from carecase_worker.cases.outcomes import CANCELLED, CREATED, NOT_APPLIED, REFUSED, UNAVAILABLE, Kind, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.writing.ledger import LedgerKey
@@ -50,13 +50,13 @@ def targets(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -
 class Admitted:
     """An accepted batch of one chunk."""
 
-    store: JobStore
+    store: Stores
     ref: ChunkRef
     chunk: Chunk
 
     def told(self) -> ChunkOutcomes:
         """What its result says of each item."""
-        (packed,) = self.store.outcomes(self.ref.job_id, [0])
+        (packed,) = self.store.jobs.outcomes(self.ref.job_id, [0])
         assert packed is not None
         return unpack_done(packed)
 
@@ -69,9 +69,9 @@ class Admitted:
         return answer
 
 
-def admit(store: JobStore, *cases: dict[str, object], strict: bool = False, payload: bytes | None = None) -> Admitted:
+def admit(store: Stores, *cases: dict[str, object], strict: bool = False, payload: bytes | None = None) -> Admitted:
     (chunk,) = chunks_of(a_batch(*cases))
-    (ref,) = store.admit(a_new_job(total=len(cases), strict=strict), {0: payload or pack(chunk)}).to_notify
+    (ref,) = store.batches.admit(a_new_job(total=len(cases), strict=strict), {0: payload or pack(chunk)}).to_notify
     return Admitted(store, ref, chunk)
 
 
@@ -101,20 +101,20 @@ def given_up(targets: SteppedTargets, one: Admitted, elapse: Elapse) -> None:
 
 @pytest.mark.parametrize(("point", "kind"), [(AWAY, FailureKind.AWAY), (SLOW, FailureKind.TOO_SLOW)])
 def test_past_the_deadline_the_items_get_503_but_for_those_that_were_wrong_anyway(
-    store: JobStore, targets: SteppedTargets, elapse: Elapse, point: str, kind: FailureKind
+    store: Stores, targets: SteppedTargets, elapse: Elapse, point: str, kind: FailureKind
 ) -> None:
     one = admit(store, *CASES)
     targets.step = fails_at(point, kind)
     given_up(targets, one, elapse)
     assert one.told() == ChunkOutcomes([1, 2, 3], [UNAVAILABLE, INVALID, UNAVAILABLE])
-    job = store.job(one.ref.job_id)
+    job = store.jobs.job(one.ref.job_id)
     assert (job.state, job.processed, job.counts["failed"]) == (State.COMPLETED, 3, 3)
-    assert store.payloads(one.ref.job_id, [0]) == [pack(one.chunk)], "kept, to be sent again"
+    assert store.jobs.payloads(one.ref.job_id, [0]) == [pack(one.chunk)], "kept, to be sent again"
     assert cases_in(targets) == 0
 
 
 def test_items_that_were_answered_with_503_are_not_applied_later(
-    store: JobStore, targets: SteppedTargets, elapse: Elapse
+    store: Stores, targets: SteppedTargets, elapse: Elapse
 ) -> None:
     one = admit(store, *CASES)
     targets.step = fails_at(SLOW, FailureKind.TOO_SLOW)
@@ -125,7 +125,7 @@ def test_items_that_were_answered_with_503_are_not_applied_later(
 
 
 def test_what_was_committed_is_reported_although_nobody_had_heard_of_it(
-    store: JobStore, targets: SteppedTargets, elapse: Elapse
+    store: Stores, targets: SteppedTargets, elapse: Elapse
 ) -> None:
     """The answers of the attempts are lost, and then the database stays away until the deadline."""
     one = admit(store, *CASES)
@@ -135,12 +135,12 @@ def test_what_was_committed_is_reported_although_nobody_had_heard_of_it(
     targets.step = fails_at(AWAY, FailureKind.AWAY, times=1)
     assert attempt(store, targets, one.ref, "worker").verdict == "kept"
     assert one.told().outcomes == [CREATED, INVALID, CREATED]
-    assert store.job(one.ref.job_id).counts["created"] == 2
+    assert store.jobs.job(one.ref.job_id).counts["created"] == 2
 
 
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_database_that_has_not_answered_stays_left_alone(
-    store: JobStore, targets: SteppedTargets, elapse: Elapse, answers: bool
+    store: Stores, targets: SteppedTargets, elapse: Elapse, answers: bool
 ) -> None:
     one, other = admit(store, *CASES), admit(store, a_case(4))
     targets.step = fails_at(AWAY, FailureKind.AWAY)
@@ -150,7 +150,7 @@ def test_a_database_that_has_not_answered_stays_left_alone(
     with capture_logs() as logs:
         assert attempt(store, targets, one.ref, "worker").verdict == "kept"
     assert ("database is back" in [line["event"] for line in logs]) == answers
-    claim, trouble = store.claim(other.ref, "another"), store.trouble("demo")
+    claim, trouble = store.leases.claim(other.ref, "another"), store.workload.trouble("demo")
     if answers:
         assert (claim.verdict, trouble) == (Claimed.APPLY, None)
     else:
@@ -159,7 +159,7 @@ def test_a_database_that_has_not_answered_stays_left_alone(
         assert (trouble.reason, trouble.lasting >= DAY) == ("away", True)
 
 
-def test_a_whole_batch_is_answered_as_one(store: JobStore, targets: SteppedTargets, elapse: Elapse) -> None:
+def test_a_whole_batch_is_answered_as_one(store: Stores, targets: SteppedTargets, elapse: Elapse) -> None:
     good, bad = admit(store, *CASES[::2], strict=True), admit(store, *CASES, strict=True)
     targets.step = fails_at(AWAY, FailureKind.AWAY)
     for one in (good, bad):
@@ -175,12 +175,12 @@ def nowhere(tmp_path: Path) -> SteppedTargets:
 
 
 def test_a_chunk_that_has_killed_its_processes_is_given_up_like_any_other(
-    store: JobStore, nowhere: SteppedTargets, elapse: Elapse
+    store: Stores, nowhere: SteppedTargets, elapse: Elapse
 ) -> None:
     one = admit(store, *CASES)
     for number in range(3):
-        store.claim(one.ref, f"victim {number}")
-        store.reclaim(f"victim {number}")
+        store.leases.claim(one.ref, f"victim {number}")
+        store.leases.reclaim(f"victim {number}")
     given_up(nowhere, one, elapse)
     assert one.told().outcomes == [UNAVAILABLE, INVALID, UNAVAILABLE]
 
@@ -188,31 +188,31 @@ def test_a_chunk_that_has_killed_its_processes_is_given_up_like_any_other(
 @pytest.mark.parametrize("settled", [True, False])
 @pytest.mark.parametrize("payload", ["readable", "of a key that is lost"])
 def test_what_was_cancelled_is_reported_as_cancelled_when_the_deadline_comes(
-    store: JobStore, nowhere: SteppedTargets, elapse: Elapse, settled: bool, payload: str
+    store: Stores, nowhere: SteppedTargets, elapse: Elapse, settled: bool, payload: str
 ) -> None:
     one = admit(store, *CASES, payload=None if payload == "readable" else UNREADABLE)
     if settled:
-        store.settle("demo", 0)
-    store.cancel(one.ref.job_id)
+        store.leases.settle("demo", 0)
+    store.jobs.cancel(one.ref.job_id)
     given_up(nowhere, one, elapse)
     assert one.told().outcomes == [CANCELLED] * 3
-    job = store.job(one.ref.job_id)
+    job = store.jobs.job(one.ref.job_id)
     assert (job.state, job.counts["cancelled"], job.counts["failed"]) == (State.CANCELLED, 3, 0)
 
 
 def test_a_chunk_that_only_this_worker_cannot_read_is_not_given_up(
-    store: JobStore, nowhere: SteppedTargets, elapse: Elapse
+    store: Stores, nowhere: SteppedTargets, elapse: Elapse
 ) -> None:
     one = admit(store, *CASES, payload=UNREADABLE)
     for waited in (timedelta(0), DAY, DAY):
         elapse(waited)
         assert attempt(store, nowhere, one.ref, "worker").verdict.startswith("released: ")
-    assert store.job(one.ref.job_id).state is State.WAITING
+    assert store.jobs.job(one.ref.job_id).state is State.WAITING
 
 
 @pytest.mark.parametrize("kind", [FailureKind.UNEXPECTED, FailureKind.REFUSED, FailureKind.CONFLICT])
 def test_a_chunk_that_fails_for_no_known_reason_is_given_up_after_five_attempts(
-    store: JobStore, targets: SteppedTargets, elapse: Elapse, kind: FailureKind
+    store: Stores, targets: SteppedTargets, elapse: Elapse, kind: FailureKind
 ) -> None:
     one = admit(store, *CASES)
     targets.step = fails_at(SLOW, kind)

@@ -15,15 +15,16 @@ from tests.builders import a_new_job
 from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
 from tests.integration.targets.grounds import GROUNDS
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import load
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import Claimed, RetryLater
 from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
@@ -51,7 +52,7 @@ def notifier(servers: Services) -> Notifier:
 
 
 @pytest.fixture
-def presence(servers: Services, store: JobStore) -> Iterator[Presence]:
+def presence(servers: Services, store: Stores) -> Iterator[Presence]:
     settings = load(environment={"CARECASE_REDIS_URL": servers.redis_url, "CARECASE_REDIS_PREFIX": store.keys.prefix})
     made = Presence(settings.redis, SystemClock())
     yield made
@@ -59,18 +60,27 @@ def presence(servers: Services, store: JobStore) -> Iterator[Presence]:
 
 
 @pytest.fixture
-def sweep(store: JobStore, notifier: Notifier, presence: Presence) -> Sweep:
+def sweep(store: Stores, notifier: Notifier, presence: Presence) -> Sweep:
     """The sweep of a worker that takes the holder `dead` for dead."""
-    return Sweep(store, notifier, presence, ClockWatch(), ("demo", "other"), "me", lambda name: name == "dead")
+    return Sweep(
+        store.leases,
+        store.workload,
+        notifier,
+        presence,
+        ClockWatch(),
+        ("demo", "other"),
+        "me",
+        lambda name: name == "dead",
+    )
 
 
-def admit(store: JobStore, database: str = "demo") -> ChunkRef:
-    (ref,) = store.admit(a_new_job(database=database), {0: b"payload"}).to_notify
+def admit(store: Stores, database: str = "demo") -> ChunkRef:
+    (ref,) = store.batches.admit(a_new_job(database=database), {0: b"payload"}).to_notify
     return ref
 
 
 def test_a_sweep_notifies_for_what_is_overdue_and_for_nothing_else(
-    store: JobStore, notifier: Notifier, sweep: Sweep, elapse: Elapse
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
 ) -> None:
     for database in ("demo", "demo", "other"):
         admit(store, database)
@@ -84,7 +94,7 @@ def test_a_sweep_notifies_for_what_is_overdue_and_for_nothing_else(
 
 
 def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
-    store: JobStore, notifier: Notifier, sweep: Sweep, elapse: Elapse
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
 ) -> None:
     admit(store, "other")
     elapse(MINUTE)
@@ -93,33 +103,35 @@ def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
 
 
 def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(
-    store: JobStore, notifier: Notifier, sweep: Sweep
+    store: Stores, notifier: Notifier, sweep: Sweep
 ) -> None:
     lost, held = admit(store), admit(store, "other")
-    store.claim(lost, "dead")
-    store.claim(held, "alive")
+    store.leases.claim(lost, "dead")
+    store.leases.claim(held, "alive")
     sweep.once()
     assert notifier.waiting("demo") >= 1
     assert notifier.waiting("other") == 0
-    assert store.claim(held, "another").verdict is Claimed.BUSY
+    assert store.leases.claim(held, "another").verdict is Claimed.BUSY
 
 
 def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
-    store: JobStore, notifier: Notifier, presence: Presence
+    store: Stores, notifier: Notifier, presence: Presence
 ) -> None:
     lost = admit(store)
-    store.claim(lost, "dead")
+    store.leases.claim(lost, "dead")
 
     def is_found_by_another_sweep(name: str) -> bool:
         if name == "dead":
-            assert store.reclaim(name) == [("demo", lost)]
+            assert store.leases.reclaim(name) == [("demo", lost)]
         return name == "dead"
 
     with capture_logs() as logs:
-        Sweep(store, notifier, presence, ClockWatch(), (), "me", is_found_by_another_sweep).once()
+        Sweep(
+            store.leases, store.workload, notifier, presence, ClockWatch(), (), "me", is_found_by_another_sweep
+        ).once()
     assert notifier.waiting("demo") == 0
     assert logs == []
-    claim = store.claim(lost, "another")
+    claim = store.leases.claim(lost, "another")
     assert claim.lease is not None
     assert claim.lease.history.deaths == 1
 
@@ -132,11 +144,11 @@ def test_a_worker_is_seen_from_its_first_sweep_until_it_signs_off(sweep: Sweep, 
 
 
 def test_a_database_that_is_left_alone_is_not_notified_for(
-    store: JobStore, notifier: Notifier, sweep: Sweep, elapse: Elapse
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
 ) -> None:
     ref = admit(store)
-    store.claim(ref, "alive")
-    store.release([ref], "alive", RetryLater(timedelta(0), open_circuit=MINUTE))
+    store.leases.claim(ref, "alive")
+    store.leases.release([ref], "alive", RetryLater(timedelta(0), open_circuit=MINUTE))
     sweep.once()
     assert notifier.waiting("demo") == 0
     elapse(MINUTE)
@@ -161,8 +173,8 @@ def add_old_row(engine: Engine) -> None:
     run(url_of(engine), f"INSERT INTO ingest_ledger (job_id, chunk_no, outcome, applied_at) VALUES {values}")
 
 
-def test_of_all_workers_one_purges_a_ledger_once_an_hour(store: JobStore, database: Engine, elapse: Elapse) -> None:
-    workers = [Purge(store, {"demo": tenant(url_of(database))}, KEEP) for _ in range(2)]
+def test_of_all_workers_one_purges_a_ledger_once_an_hour(store: Stores, database: Engine, elapse: Elapse) -> None:
+    workers = [Purge(Intervals(store.client), {"demo": tenant(url_of(database))}, KEEP) for _ in range(2)]
     count = "SELECT count(*) FROM ingest_ledger"
     for waited, left in ((timedelta(0), 0), (59 * MINUTE, 1), (MINUTE, 0)):
         elapse(waited)
@@ -181,59 +193,61 @@ def kept_garbage() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("kept_garbage")
-def test_a_purge_and_a_settling_leave_no_connection_behind(store: JobStore, database: Engine) -> None:
+def test_a_purge_and_a_settling_leave_no_connection_behind(store: Stores, database: Engine) -> None:
     tenants, connections = {"demo": tenant(url_of(database))}, GROUNDS["postgresql"].connections
-    Purge(store, tenants, KEEP).once()
+    Purge(Intervals(store.client), tenants, KEEP).once()
     eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the purge is closed")
-    settle = Settle(store, tenants, guarded=lambda step: step)
+    settle = Settle(store.leases, tenants, guarded=lambda step: step)
     settle.once()
     settle.busy["demo"].join(120)
     eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the settling is closed")
 
 
 def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(
-    store: JobStore, database: Engine, tmp_path: Path
+    store: Stores, database: Engine, tmp_path: Path
 ) -> None:
     away = tenant(f"sqlite:///{tmp_path / 'nowhere' / 'cases.sqlite'}")
     tenants = {"away": away, "demo": tenant(url_of(database))}
     add_old_row(database)
     with capture_logs() as told:
-        Purge(store, tenants, KEEP).once()
-        settle = Settle(store, tenants, guarded=lambda step: step)
+        Purge(Intervals(store.client), tenants, KEEP).once()
+        settle = Settle(store.leases, tenants, guarded=lambda step: step)
         settle.once()
         for thread in settle.busy.values():
             thread.join(120)
     assert ask(database, "SELECT count(*) FROM ingest_ledger") == 0
-    assert store.unsettled(["away", "demo"]) == ["away"]
+    assert store.leases.unsettled(["away", "demo"]) == ["away"]
     lines = {(line["log_level"], line["event"], line["database"]) for line in told}
     assert lines == {
         ("warning", "ledger not purged", "away"),
         ("info", "ledger purged", "demo"),
         ("warning", "order of acceptance not settled yet", "away"),
     }
-    assert all("its file is not there" in line["reason"] for line in told if line["log_level"] == "warning")
+    assert all("its file does not exist" in line["reason"] for line in told if line["log_level"] == "warning")
 
 
 def test_a_database_that_hangs_is_asked_by_one_thread_until_it_answers(
-    store: JobStore, database: Engine, elapse: Elapse
+    store: Stores, database: Engine, elapse: Elapse
 ) -> None:
-    settle = Settle(store, {"demo": tenant(url_of(database), LOCK_TIMEOUT_SECONDS="60")}, guarded=lambda step: step)
+    settle = Settle(
+        store.leases, {"demo": tenant(url_of(database), LOCK_TIMEOUT_SECONDS="60")}, guarded=lambda step: step
+    )
     with engine_at(url_of(database)) as other, other.begin() as connection:
         connection.exec_driver_sql("LOCK TABLE care_case")
         settle.once()
         asking = settle.busy["demo"]
         settle.once()
         assert settle.busy["demo"] is asking
-        assert store.unsettled(["demo"]) == ["demo"]
+        assert store.leases.unsettled(["demo"]) == ["demo"]
     asking.join(120)
-    assert store.unsettled(["demo"]) == []
+    assert store.leases.unsettled(["demo"]) == []
     settle.once()
     assert settle.busy["demo"] is asking, "it is settled for good"
 
 
-def test_a_database_that_was_away_is_asked_again(store: JobStore, tmp_path: Path) -> None:
+def test_a_database_that_was_away_is_asked_again(store: Stores, tmp_path: Path) -> None:
     path = tmp_path / "cases.sqlite"
-    settle = Settle(store, {"demo": tenant(f"sqlite:///{path}")}, guarded=lambda step: step)
+    settle = Settle(store.leases, {"demo": tenant(f"sqlite:///{path}")}, guarded=lambda step: step)
     settle.once()
     settle.busy["demo"].join(120)
     path.touch()
@@ -241,7 +255,7 @@ def test_a_database_that_was_away_is_asked_again(store: JobStore, tmp_path: Path
         upgrade(engine)
     settle.once()
     settle.busy["demo"].join(120)
-    assert store.unsettled(["demo"]) == []
+    assert store.leases.unsettled(["demo"]) == []
 
 
 def test_what_is_repeated_goes_on_until_it_is_stopped_and_then_signs_off() -> None:

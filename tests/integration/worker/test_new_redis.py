@@ -11,6 +11,7 @@ from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.targets.grounds import GROUNDS
 from tests.integration.worker.attempts import SteppedTargets, attempt
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import pack, unpack_done
@@ -18,7 +19,6 @@ from carecase_worker.cases.outcomes import CREATED, SUPERSEDED, UPDATED
 from carecase_worker.clock import epoch_ms
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import RetryLater
 from carecase_worker.targets.case_versions import PLACE_BITS
 from carecase_worker.targets.dialects.registry import DIALECTS
@@ -43,15 +43,15 @@ def targets(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) -
     return made
 
 
-def admit(store: JobStore, *cases: dict[str, object]) -> ChunkRef:
+def admit(store: Stores, *cases: dict[str, object]) -> ChunkRef:
     """A job of one chunk."""
     (chunk,) = chunks_of(a_batch(*cases))
-    (ref,) = store.admit(a_new_job(total=len(cases)), {0: pack(chunk)}).to_notify
+    (ref,) = store.batches.admit(a_new_job(total=len(cases)), {0: pack(chunk)}).to_notify
     return ref
 
 
-def outcomes(store: JobStore, ref: ChunkRef) -> list[object]:
-    (packed,) = store.outcomes(ref.job_id, [0])
+def outcomes(store: Stores, ref: ChunkRef) -> list[object]:
+    (packed,) = store.jobs.outcomes(ref.job_id, [0])
     assert packed is not None
     return list(unpack_done(packed).outcomes)
 
@@ -60,7 +60,7 @@ def case_id(targets: SteppedTargets) -> str:
     return str(targets.rows("SELECT case_id FROM care_case WHERE case_key = 1")[0][0])
 
 
-def test_a_batch_is_newer_than_what_the_database_holds(store: JobStore, targets: SteppedTargets) -> None:
+def test_a_batch_is_newer_than_what_the_database_holds(store: Stores, targets: SteppedTargets) -> None:
     first = admit(store, a_case(1, case_ID="first"), a_case(2))
     second = admit(store, a_case(1, case_ID="second"))
     assert attempt(store, targets, second, "worker").verdict == "kept"
@@ -71,16 +71,18 @@ def test_a_batch_is_newer_than_what_the_database_holds(store: JobStore, targets:
     attempt(store, targets, third, "worker")
     assert (outcomes(store, third), case_id(targets)) == ([UPDATED], "third")
     versions = targets.rows("SELECT ingest_version FROM care_case ORDER BY case_key")
-    assert [version >> PLACE_BITS for (version,) in versions] == [store.job(ref.job_id).seq for ref in (third, first)]
+    assert [version >> PLACE_BITS for (version,) in versions] == [
+        store.jobs.job(ref.job_id).seq for ref in (third, first)
+    ]
 
 
 def test_audit_dates_are_the_time_of_acceptance_however_far_ahead_the_order_is(
-    store: JobStore, targets: SteppedTargets
+    store: Stores, targets: SteppedTargets
 ) -> None:
     before = datetime.now(UTC)
     ref = admit(store, a_case(2))
     attempt(store, targets, ref, "worker")
-    accepted = store.job(ref.job_id).submitted_at
+    accepted = store.jobs.job(ref.job_id).submitted_at
     assert before <= accepted <= datetime.now(UTC)
     moment = accepted.strftime("%Y-%m-%d %H:%M:%S.%f")
     assert targets.rows(
@@ -88,14 +90,12 @@ def test_audit_dates_are_the_time_of_acceptance_however_far_ahead_the_order_is(
     ) == [(1,)]
 
 
-def test_a_database_that_is_away_is_waited_for_as_ever(
-    store: JobStore, targets: SteppedTargets, tmp_path: Path
-) -> None:
+def test_a_database_that_is_away_is_waited_for_as_ever(store: Stores, targets: SteppedTargets, tmp_path: Path) -> None:
     ref = admit(store, a_case(1))
     nowhere = SteppedTargets(f"sqlite:///{tmp_path}/no/such/place.sqlite")
     assert attempt(store, nowhere, ref, "worker").verdict == "released: away"
-    assert store.job(ref.job_id).state is State.WAITING
-    assert store.unsettled(["demo"]) == ["demo"]
+    assert store.jobs.job(ref.job_id).state is State.WAITING
+    assert store.leases.unsettled(["demo"]) == ["demo"]
 
 
 @dataclass
@@ -110,13 +110,13 @@ class LeftAlone(SteppedTargets):
 
 
 def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
-    store: JobStore, elapse: Callable[[timedelta], None], tmp_path: Path
+    store: Stores, elapse: Callable[[timedelta], None], tmp_path: Path
 ) -> None:
     ref, other = admit(store, a_case(1)), admit(store, a_case(2))
-    store.claim(other, "somebody else")
+    store.leases.claim(other, "somebody else")
     pause = RetryLater(timedelta(minutes=1), open_circuit=timedelta(minutes=1))
     targets = LeftAlone(
-        f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.release([other], "somebody else", pause)
+        f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.leases.release([other], "somebody else", pause)
     )
     targets.prepare()
     assert attempt(store, targets, ref, "worker").verdict == "circuit_open"
@@ -128,7 +128,7 @@ def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
 
 
 def test_housekeeping_looks_before_anything_is_claimed_and_has_no_deadline(
-    store: JobStore, targets: SteppedTargets
+    store: Stores, targets: SteppedTargets
 ) -> None:
     url = targets.engine.url.render_as_string(hide_password=False)
     hasty = DatabaseSettings.model_validate({"url": url, "statement_timeout_seconds": 0.05})
@@ -139,7 +139,7 @@ def test_housekeeping_looks_before_anything_is_claimed_and_has_no_deadline(
                 "CREATE VIEW care_case AS SELECT slowly.* FROM slowly, LATERAL (SELECT pg_sleep(0.2)) AS sleep"
             )
     ref = admit(store, a_case(1))
-    settle = Settle(store, {"demo": Tenant("demo", hasty)}, guarded=lambda step: step)
+    settle = Settle(store.leases, {"demo": Tenant("demo", hasty)}, guarded=lambda step: step)
     try:
         settle.once()
         settle.once()
@@ -149,5 +149,5 @@ def test_housekeeping_looks_before_anything_is_claimed_and_has_no_deadline(
             with targets.engine.begin() as connection:
                 connection.exec_driver_sql("DROP VIEW care_case")
                 connection.exec_driver_sql("ALTER TABLE slowly RENAME TO care_case")
-    assert store.unsettled(["demo"]) == []
-    assert store.job(ref.job_id).seq > TOMORROW
+    assert store.leases.unsettled(["demo"]) == []
+    assert store.jobs.job(ref.job_id).seq > TOMORROW

@@ -14,12 +14,12 @@ from tests.builders import a_case
 from tests.chaos.replay import Found, Sent, compare
 from tests.integration.worker.attempts import SteppedTargets, an_applier
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import unpack_done
 from carecase_worker.cases.outcomes import OTHER_CARE_PLAN
 from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import Claimed, RetryLater
 from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.store.queries.open_jobs import OpenJobs
@@ -34,7 +34,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 class Tenant:
     """A database with an intake and workers, of which each does one thing at a time."""
 
-    store: JobStore
+    store: Stores
     redis: RedisSettings
     targets: SteppedTargets
     packers: ThreadPoolExecutor
@@ -42,19 +42,19 @@ class Tenant:
     to_notify: list[ChunkRef]
 
     def accept(self, care_plan: int | None, *cases: dict[str, Any]) -> str:
-        admissions = Admissions(self.store, ChunkLimits(4, 10_000, 10_000), 1_000, self.packers)
+        admissions = Admissions(self.store.batches, ChunkLimits(4, 10_000, 10_000), 1_000, self.packers)
         draft = admissions.draft(Sender("demo", "demo", "demo", care_plan), uuid4())
         draft.add([msgspec.Raw(msgspec.json.encode(case)) for case in cases])
         admission = draft.admit("0" * 64)
         self.to_notify += admission.to_notify
-        seq = self.store.job(admission.job_id).seq
+        seq = self.store.jobs.job(admission.job_id).seq
         self.sent.append(Sent(admission.job_id, AT, AT, "demo", care_plan, cases, seq=seq))
         return admission.job_id
 
     def work(self, ref: ChunkRef, holder: str, go_on: bool) -> None:
         """Answer a notification as a pool process does."""
         applier = an_applier(self.store, self.targets, holder, lambda _: False)
-        placer = Placer(self.store, OpenJobs(self.redis), holder)
+        placer = Placer(self.store.leases, OpenJobs(self.redis), holder)
         claims = applier.claim(ref)
         while claims:
             if claims[0][1].verdict is Claimed.UNPLACED:
@@ -67,21 +67,23 @@ class Tenant:
 
     def finish(self, random: Random) -> None:
         """Answer notifications in any order, until each job is final."""
-        while self.to_notify or self.store.due_count("demo"):
+        while self.to_notify or self.store.workload.due_count("demo"):
             if not self.to_notify:
-                self.to_notify += self.store.overdue("demo", 0)
+                self.to_notify += self.store.leases.overdue("demo", 0)
                 continue
             ref = self.to_notify.pop(random.randrange(len(self.to_notify)))
             self.work(ref, f"w:{random.randrange(3)}", random.random() < 0.7)
 
     def state(self, job_id: str) -> str:
-        return self.store.job(job_id).state.value
+        return self.store.jobs.job(job_id).state.value
 
     def found(self) -> Found:
         results = {}
         for sent in self.sent:
-            chunks = range(len(self.store.job(sent.job_id).chunk_firsts))
-            told = [unpack_done(packed) for packed in self.store.outcomes(sent.job_id, chunks) if packed is not None]
+            chunks = range(len(self.store.jobs.job(sent.job_id).chunk_firsts))
+            told = [
+                unpack_done(packed) for packed in self.store.jobs.outcomes(sent.job_id, chunks) if packed is not None
+            ]
             results[sent.job_id] = [
                 (key, outcome.kind.status, outcome.body)
                 for done in told
@@ -101,7 +103,7 @@ class Tenant:
 def tenant(servers: Services) -> Iterator[Tenant]:
     prefix = f"order-{uuid4()}:"
     store = servers.store(prefix, width=2, renotify_after_seconds=0.001)
-    store.settle("demo", 0)
+    store.leases.settle("demo", 0)
     targets = SteppedTargets(servers.postgres_url)
     targets.prepare()
     with ThreadPoolExecutor(2) as packers:
@@ -143,16 +145,16 @@ def test_a_batch_that_shares_no_case_does_not_wait(tenant: Tenant) -> None:
 
 def test_who_waits_for_a_batch_that_is_cancelled_waits_for_what_was_before_it_too(tenant: Tenant) -> None:
     first = tenant.accept(5, a_case(1))
-    taken = tenant.store.claim(ChunkRef(first, 0), "w:2").lease
+    taken = tenant.store.leases.claim(ChunkRef(first, 0), "w:2").lease
     cancelled = tenant.accept(6, a_case(1, carePlan_Key=6))
     last = tenant.accept(7, a_case(1, carePlan_Key=7))
     tenant.work(ChunkRef(cancelled, 0), "w:1", go_on=False)
-    tenant.to_notify += tenant.store.cancel(cancelled)[1]
+    tenant.to_notify += tenant.store.jobs.cancel(cancelled)[1]
     for ref in [notify for notify in tenant.to_notify if notify.job_id != first]:
         tenant.work(ref, "w:1", go_on=False)
     assert (tenant.state(first), tenant.state(cancelled), tenant.state(last)) == ("running", "cancelled", "queued")
     assert taken is not None
-    tenant.store.release([taken.chunk], "w:2", RetryLater(timedelta(0), counts_toward_deadline=False))
+    tenant.store.leases.release([taken.chunk], "w:2", RetryLater(timedelta(0), counts_toward_deadline=False))
     tenant.finish(Random(0))
     assert [one[1:] for one in tenant.found().results[last]] == [(409, OTHER_CARE_PLAN.body)]
 
@@ -160,7 +162,7 @@ def test_who_waits_for_a_batch_that_is_cancelled_waits_for_what_was_before_it_to
 def test_a_process_that_comes_when_another_one_has_placed_the_jobs_finds_nothing_to_place(tenant: Tenant) -> None:
     waits_for = tenant.accept(5, a_case(1))
     tenant.accept(6, a_case(1, carePlan_Key=6))
-    placers = [Placer(tenant.store, OpenJobs(tenant.redis), holder) for holder in ("w:1", "w:2")]
+    placers = [Placer(tenant.store.leases, OpenJobs(tenant.redis), holder) for holder in ("w:1", "w:2")]
     first, second = (placer.place("demo") for placer in placers)
     assert [notified.job_id for notified in (*first.to_notify, *(ref for ref, _ in first.following))] == [waits_for]
     assert second.verdict == "placed"

@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import SteppedTargets, attempt_in_a_process
+from tests.stores import Stores
 
 from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.worker.attempts.poison import poison_items
 
 POISON = frozenset({13, 77})
 
 
-def attempts_at_a_poisoned_chunk(store: JobStore, place: Path, strict: bool) -> tuple[SteppedTargets, str]:
+def attempts_at_a_poisoned_chunk(store: Stores, place: Path, strict: bool) -> tuple[SteppedTargets, str]:
     """A hundred cases, some of which kill the process that writes them; three attempts that die, and the fourth."""
 
     def dies_of_poison(reached: str) -> None:
@@ -32,19 +32,19 @@ def attempts_at_a_poisoned_chunk(store: JobStore, place: Path, strict: bool) -> 
     targets.prepare()
     (chunk,) = chunks_of(a_batch(*(a_case(key) for key in range(100))))
     new = a_new_job(total=100, strict=strict)
-    (ref,) = store.admit(new, {0: pack(chunk)}).to_notify
+    (ref,) = store.batches.admit(new, {0: pack(chunk)}).to_notify
     ends = [attempt_in_a_process(store, targets, ref, f"holder {n}") for n in range(4)]
     assert ends == [signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, 0]
     return targets, new.job_id
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_only_the_killers_are_refused(store: JobStore, tmp_path: Path, strict: bool) -> None:
+def test_only_the_killers_are_refused(store: Stores, tmp_path: Path, strict: bool) -> None:
     targets, job_id = attempts_at_a_poisoned_chunk(store, tmp_path, strict)
     others, written = (NOT_APPLIED, 0) if strict else (CREATED, 98)
-    job = store.job(job_id)
+    job = store.jobs.job(job_id)
     assert (job.state, job.counts["created"], job.counts["failed"]) == (State.COMPLETED, written, 100 - written)
-    (packed,) = store.outcomes(job_id, [0])
+    (packed,) = store.jobs.outcomes(job_id, [0])
     assert packed is not None
     assert unpack_done(packed).outcomes == [REFUSED if key in POISON else others for key in range(100)]
     assert targets.rows("SELECT count(*) FROM care_case") == [(written,)]

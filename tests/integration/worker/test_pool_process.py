@@ -8,13 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import Step, SteppedStore, SteppedTargets, an_applier, away_at, nothing
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import pack
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import load
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.worker.metrics import metrics_of
 from carecase_worker.worker.processes.pool_process import PoolProcess
 
@@ -23,7 +23,7 @@ from carecase_worker.worker.processes.pool_process import PoolProcess
 class Scene:
     """A job of one chunk, and the pool process that is notified for it."""
 
-    store: JobStore
+    store: Stores
     targets: SteppedTargets
     ref: ChunkRef
 
@@ -38,13 +38,13 @@ class Scene:
 
 
 @pytest.fixture
-def scene(store: JobStore, tmp_path: Path) -> Scene:
+def scene(store: Stores, tmp_path: Path) -> Scene:
     targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
     targets.prepare()
-    store.settle("demo", 0)
+    store.leases.settle("demo", 0)
     (chunk,) = chunks_of(a_batch(a_case(1)))
     new = a_new_job()
-    store.admit(new, {0: pack(chunk)})
+    store.batches.admit(new, {0: pack(chunk)})
     return Scene(store, targets, ChunkRef(new.job_id, 0))
 
 
@@ -61,7 +61,7 @@ class Notifying:
 
 def test_while_the_broker_is_away_a_chunk_is_applied_and_the_sweep_notifies_for_the_next(scene: Scene) -> None:
     report, logs = scene.notified(nothing, Notifying(is_away=True))
-    assert scene.store.job(scene.ref.job_id).state is State.COMPLETED
+    assert scene.store.jobs.job(scene.ref.job_id).state is State.COMPLETED
     assert [line["reason"] for line in logs] == ["the broker cannot be reached"]
     assert "no-store" not in report
 
@@ -71,4 +71,4 @@ def test_while_the_job_store_is_away_a_written_chunk_is_left_for_the_sweep(scene
     assert (line["reason"], line["job_id"], line["database"]) == ("away", scene.ref.job_id, "demo")
     assert "no-store" in report
     assert scene.targets.rows("SELECT count(*) FROM ingest_ledger") == [(1,)]
-    assert not scene.store.job(scene.ref.job_id).state.final
+    assert not scene.store.jobs.job(scene.ref.job_id).state.final

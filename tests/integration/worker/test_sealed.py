@@ -9,6 +9,7 @@ from tests.builders import a_batch, a_case
 from tests.integration.worker.attempts import SteppedTargets
 from tests.integration.worker.sealing import NEW, OLD, SEALS, admit, applier_of, attempt, result
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
@@ -16,7 +17,6 @@ from carecase_worker.batches.payloads import pack
 from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
 from carecase_worker.errors import FailureKind
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.causes import Causes
 
 MARK = "Ozymandias"
@@ -36,12 +36,12 @@ def targets(tmp_path: Path) -> SteppedTargets:
 class Attacker:
     """Who may write to Redis, and has seen two jobs in it: `mine` of three chunks, and `other` of the same sender."""
 
-    def __init__(self, redis_url: str, store: JobStore, mine: str, other: str) -> None:
+    def __init__(self, redis_url: str, store: Stores, mine: str, other: str) -> None:
         self.redis = redis.Redis.from_url(redis_url)
         self.store, self.mine, self.other = store, mine, other
 
     def payload(self, job: str, number: int) -> bytes:
-        (held,) = self.store.payloads(job, [number])
+        (held,) = self.store.jobs.payloads(job, [number])
         assert held is not None
         return held
 
@@ -95,21 +95,21 @@ CHANGED: dict[str, Callable[[Attacker], None]] = {
 
 
 @pytest.fixture
-def attacker(servers: Services, store: JobStore) -> Attacker:
-    store.settle("demo", 0)
+def attacker(servers: Services, store: Stores) -> Attacker:
+    store.leases.settle("demo", 0)
     mine, other = (admit(store, cases(first, 30), SEALS) for first in (1, 101))
     return Attacker(servers.redis_url, store, mine.job_id, other.job_id)
 
 
 @pytest.mark.parametrize("attack", [*PLANTED, *CHANGED])
 def test_what_somebody_else_wrote_is_never_applied(
-    attacker: Attacker, store: JobStore, targets: SteppedTargets, attack: str, capfd: pytest.CaptureFixture[str]
+    attacker: Attacker, store: Stores, targets: SteppedTargets, attack: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     first = ChunkRef(attacker.mine, 0)
     {**PLANTED, **CHANGED}[attack](attacker)
     assert attempt(store, targets, first, SEALS).verdict == "kept"
     assert targets.rows("SELECT case_key FROM care_case") == []
-    job = store.job(attacker.mine)
+    job = store.jobs.job(attacker.mine)
     assert (job.processed, job.counts["failed"]) == (10, 10)
     printed = "".join(capfd.readouterr())
     assert "chunk refused" in printed
@@ -121,7 +121,7 @@ def test_what_somebody_else_wrote_is_never_applied(
 
 @pytest.mark.parametrize("attack", PLANTED)
 def test_each_of_its_items_is_500_and_the_other_chunks_are_applied(
-    attacker: Attacker, store: JobStore, targets: SteppedTargets, attack: str
+    attacker: Attacker, store: Stores, targets: SteppedTargets, attack: str
 ) -> None:
     PLANTED[attack](attacker)
     for number in range(3):
@@ -131,11 +131,11 @@ def test_each_of_its_items_is_500_and_the_other_chunks_are_applied(
     assert {one.kind.status for one in told.outcomes} == {500}
     told = result(store, ChunkRef(attacker.mine, 2))
     assert (told.keys, told.outcomes) == (list(range(21, 31)), [CREATED] * 10)
-    assert store.job(attacker.mine).state is State.COMPLETED
+    assert store.jobs.job(attacker.mine).state is State.COMPLETED
 
 
 def test_items_that_were_answered_with_500_are_not_applied_once_the_payload_is_put_back(
-    attacker: Attacker, store: JobStore, targets: SteppedTargets
+    attacker: Attacker, store: Stores, targets: SteppedTargets
 ) -> None:
     first, good = ChunkRef(attacker.mine, 0), attacker.payload(attacker.mine, 0)
     attacker.plant(b"")
@@ -149,7 +149,7 @@ def test_items_that_were_answered_with_500_are_not_applied_once_the_payload_is_p
 
 
 def test_its_items_are_500_and_not_503_though_the_database_has_stayed_away(
-    servers: Services, store: JobStore, tmp_path: Path
+    servers: Services, store: Stores, tmp_path: Path
 ) -> None:
     """It was not opened yet: nobody could look whether the database holds anything of before this Redis."""
     first = ChunkRef(admit(store, cases(1, 10), SEALS).job_id, 0)
@@ -160,7 +160,7 @@ def test_its_items_are_500_and_not_503_though_the_database_has_stayed_away(
 
 
 def test_its_items_are_500_and_not_503_though_the_attempt_ran_out_of_time_before_it_was_opened(
-    attacker: Attacker, store: JobStore, targets: SteppedTargets
+    attacker: Attacker, store: Stores, targets: SteppedTargets
 ) -> None:
     first, applier = ChunkRef(attacker.mine, 0), applier_of(store, targets, SEALS)
     attacker.plant(b"")
@@ -171,7 +171,7 @@ def test_its_items_are_500_and_not_503_though_the_attempt_ran_out_of_time_before
 
 
 def test_what_had_been_applied_is_reported_as_it_was(
-    attacker: Attacker, store: JobStore, targets: SteppedTargets
+    attacker: Attacker, store: Stores, targets: SteppedTargets
 ) -> None:
     """A worker died between commit and complete; somebody exchanges the payload before the next one comes."""
     first = ChunkRef(attacker.mine, 0)
@@ -184,7 +184,7 @@ def test_what_had_been_applied_is_reported_as_it_was(
 
 
 def test_a_job_that_nobody_sealed_waits_and_is_applied_only_while_old_jobs_drain(
-    store: JobStore, targets: SteppedTargets, capfd: pytest.CaptureFixture[str]
+    store: Stores, targets: SteppedTargets, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """It may be from before there were keys: then its sender was promised that it is applied."""
     admission = admit(store, cases(1, 3))
@@ -198,29 +198,29 @@ def test_a_job_that_nobody_sealed_waits_and_is_applied_only_while_old_jobs_drain
 
 
 def test_while_old_jobs_drain_a_sealed_job_still_needs_its_seal(
-    attacker: Attacker, store: JobStore, targets: SteppedTargets
+    attacker: Attacker, store: Stores, targets: SteppedTargets
 ) -> None:
     PLANTED["not sealed"](attacker)
     attempt(store, targets, ChunkRef(attacker.mine, 0), Seals({"k": NEW}, required=False))
     assert targets.rows("SELECT case_key FROM care_case") == []
 
 
-def test_a_job_that_is_moved_up_is_applied(store: JobStore, targets: SteppedTargets) -> None:
+def test_a_job_that_is_moved_up_is_applied(store: Stores, targets: SteppedTargets) -> None:
     """The first jobs of a new Redis are moved above what the database holds, after they were signed."""
     admission = admit(store, cases(1, 3), SEALS)
-    signed = store.job(admission.job_id).seq
-    store.settle("demo", signed + 5)
-    assert store.job(admission.job_id).seq > signed + 5
+    signed = store.jobs.job(admission.job_id).seq
+    store.leases.settle("demo", signed + 5)
+    assert store.jobs.job(admission.job_id).seq > signed + 5
     assert attempt(store, targets, admission.to_notify[0], SEALS).verdict == "kept"
-    assert store.job(admission.job_id).counts["created"] == 3
+    assert store.jobs.job(admission.job_id).counts["created"] == 3
 
 
-def test_a_chunk_waits_for_its_key(store: JobStore, targets: SteppedTargets, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_chunk_waits_for_its_key(store: Stores, targets: SteppedTargets, capfd: pytest.CaptureFixture[str]) -> None:
     admission = admit(store, cases(1, 25), Seals({"new": NEW, "old": OLD}))
     for seals in (UNSEALED, Seals({"old": OLD}), Seals({"new": OLD})) * 2:
         for ref in admission.to_notify:
             assert attempt(store, targets, ref, seals).verdict == "released: unreadable"
-    assert store.job(admission.job_id).state is State.WAITING
+    assert store.jobs.job(admission.job_id).state is State.WAITING
     printed = "".join(capfd.readouterr())
     assert "chunk waits for a worker that can read it" in printed
     assert "sealed with the key 'new', which is not configured; add it to encryption.keys" in printed
@@ -229,17 +229,17 @@ def test_a_chunk_waits_for_its_key(store: JobStore, targets: SteppedTargets, cap
     while to_notify:
         applied = attempt(store, targets, to_notify.pop(), Seals({"newest": bytes(reversed(NEW)), "new": NEW}))
         to_notify += applied.to_notify
-    job = store.job(admission.job_id)
+    job = store.jobs.job(admission.job_id)
     assert (job.state, job.counts["created"]) == (State.COMPLETED, 25)
 
 
 @pytest.mark.parametrize(("sealed", "worker"), [(Seals({"lost": NEW}), UNSEALED), (UNSEALED, SEALS)])
 def test_a_job_that_cannot_be_opened_can_be_cancelled(
-    store: JobStore, targets: SteppedTargets, sealed: Seals, worker: Seals
+    store: Stores, targets: SteppedTargets, sealed: Seals, worker: Seals
 ) -> None:
     admission = admit(store, cases(1, 3), sealed)
     assert attempt(store, targets, admission.to_notify[0], worker).verdict == "released: unreadable"
-    store.cancel(admission.job_id)
+    store.jobs.cancel(admission.job_id)
     assert attempt(store, targets, admission.to_notify[0], worker).verdict == "kept"
-    job = store.job(admission.job_id)
+    job = store.jobs.job(admission.job_id)
     assert (job.state, job.counts["cancelled"]) == (State.CANCELLED, 3)

@@ -15,6 +15,7 @@ from tests.builders import a_batch, a_case, a_new_job
 from tests.integration.targets.databases import engine_at
 from tests.receiver import SECRET
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.payloads import pack
@@ -22,7 +23,6 @@ from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.schema.migration import upgrade
 
 UNREADY = """
@@ -54,20 +54,20 @@ class Worker:
     """A worker that sweeps twice a second, and a Redis in which somebody else has written."""
 
     log: Path
-    store: JobStore
+    store: Stores
     notifier: Notifier
     redis: "redis.Redis"
 
     def admit(self, items: bytes = a_batch(a_case(1, case_ID=MARKED)), notify: bool = True) -> str:
         """Admit one chunk; the job."""
         new = a_new_job()
-        to_notify = self.store.admit(new, {0: pack(Chunk(0, 1, items))}).to_notify
+        to_notify = self.store.batches.admit(new, {0: pack(Chunk(0, 1, items))}).to_notify
         if notify:
             self.notifier.notify("demo", to_notify)
         return new.job_id
 
     def completes(self, job_id: str) -> None:
-        eventually(lambda: self.store.job(job_id).state is State.COMPLETED, what="the job completes")
+        eventually(lambda: self.store.jobs.job(job_id).state is State.COMPLETED, what="the job completes")
 
     def tells(self, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first line of the log that it is."""
@@ -101,7 +101,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         environment = {**process_environment(), **variables}
         process = subprocess.Popen([*COMMAND, "worker"], cwd=place, env=environment, stdout=output, stderr=output)
     loaded = load(environment=variables)
-    store = JobStore(loaded.redis, loaded.jobs)
+    store = Stores(loaded.redis, loaded.jobs)
     try:
         with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
             yield Worker(log, store, Notifier(celery_app(loaded)), client)
@@ -109,7 +109,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
     finally:
         process.terminate()
         process.wait(120)
-        store.close()
+        store.client.close()
 
 
 def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker) -> None:
@@ -132,8 +132,8 @@ def test_a_chunk_over_which_an_attempt_fails_is_let_go_and_others_are_applied(wo
     assert (told["verdict"], told["reason"]) == ("released: unexpected", "unexpected")
     worker.completes(worker.admit())
     eventually(lambda: not worker.redis.hgetall(f"{worker.store.keys.prefix}holding"), what="nobody holds it")
-    assert not worker.store.job(job_id).state.final, "it comes again"
-    worker.store.cancel(job_id)
+    assert not worker.store.jobs.job(job_id).state.final, "it comes again"
+    worker.store.jobs.cancel(job_id)
 
 
 def test_a_sweep_that_fails_is_made_again_next_time(worker: Worker) -> None:

@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 from tests.builders import a_new_job
 from tests.receiver import SECRET
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.worker.webhooks.delivery import Delivery
@@ -52,7 +52,7 @@ class Posted:
 class Scene:
     """A store with jobs that are done, and the webhooks of their client; a webhook's URL has its name."""
 
-    store: JobStore
+    store: Stores
     outbox: Outbox
     posted: Posted
 
@@ -61,8 +61,8 @@ class Scene:
         webhooks = {name: WebhookSettings.model_validate({**told, "url": f"https://{name}"}) for name in names}
         for _ in range(jobs):
             new = replace(a_new_job(), webhooks=webhooks_of(webhooks)["demo"])
-            self.store.admit(new, {0: b"p"})
-            self.store.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", {"created": 1}))
+            self.store.batches.admit(new, {0: b"p"})
+            self.store.leases.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", {"created": 1}))
         settings, posted, random = DeliverySettings(max_endpoints_at_once=at_once), _any(self.posted), _any(Even())
         return Delivery(self.outbox, webhooks, settings, "", posted, "tests", SystemClock(), random, lambda step: step)
 
@@ -78,7 +78,7 @@ def make(servers: Services) -> Iterator[Callable[[Posted], Scene]]:
     store = servers.store(prefix)
     outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
     yield lambda posted: Scene(store, outbox, posted)
-    store.close()
+    store.client.close()
     outbox.close()
 
 

@@ -14,13 +14,13 @@ from tests.builders import NOW, a_new_job
 from tests.elapsing import elapse
 from tests.receiver import SECRET, Receiver, receiving
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import WebhookSamples
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.outbox import Outbox, webhooks_of
 from carecase_worker.worker.webhooks.delivery import Delivery
@@ -39,18 +39,18 @@ class Even:
 class Scene:
     """A store, a receiver, and a worker's delivery to it."""
 
-    store: JobStore
+    store: Stores
     outbox: Outbox
     receiver: Receiver
     delivery: Delivery
 
     def job(self) -> str:
         new = replace(a_new_job(), webhooks=webhooks_of(self.delivery.webhooks)["demo"])
-        self.store.admit(new, {0: b"p"})
+        self.store.batches.admit(new, {0: b"p"})
         return new.job_id
 
     def finish(self, job_id: str) -> None:
-        self.store.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+        self.store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
 
     def deliver(self) -> None:
         """As the thread of a webhook does."""
@@ -75,7 +75,7 @@ def scene(servers: Services) -> Iterator[Scene]:
             outbox, {"crm": webhook}, settings, "", sending, "tests", SystemClock(), random, lambda f: f
         )
         yield Scene(store, outbox, receiver, delivery)
-    store.close()
+    store.client.close()
     outbox.close()
 
 
@@ -154,8 +154,8 @@ def test_an_event_whose_attempts_have_all_failed_is_counted_as_given_up(servers:
 def test_after_a_failure_it_comes_again_with_the_same_id_and_in_order(servers: Services, scene: Scene) -> None:
     job_id = scene.job()
     chunk = ChunkRef(job_id, 0)
-    scene.store.claim(chunk, "w")
-    scene.store.release([chunk], "w", RetryLater(timedelta(0), timedelta(0)))
+    scene.store.leases.claim(chunk, "w")
+    scene.store.leases.release([chunk], "w", RetryLater(timedelta(0), timedelta(0)))
     scene.finish(job_id)
     scene.receiver.answers += [(500, {}), (503, {"retry-after": "60"}), (302, {"location": scene.receiver.url})]
     for wait in (5, 60, 300):

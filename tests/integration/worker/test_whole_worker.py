@@ -21,6 +21,7 @@ from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.targets.databases import a_database, ask, engine_at, run
 from tests.posing import passing_on
 from tests.services import Services
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import pack
@@ -30,7 +31,6 @@ from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import load, process_environment
 from carecase_worker.settings.model import Settings
 from carecase_worker.store.job import State
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.keys import Keys
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.schema.migration import upgrade
@@ -48,7 +48,7 @@ class Worker:
     database: Engine
     unblocked: threading.Event
     redis_unblocked: threading.Event
-    store: JobStore
+    store: Stores
     notifier: Notifier
     process: "subprocess.Popen[bytes]"
 
@@ -74,11 +74,13 @@ class Worker:
         """Admit cases, each in a chunk of its own, one of which is open at a time; the job, and what to notify for."""
         chunks = chunks_of(a_batch(*cases), ChunkLimits(1, 1 << 20, 1 << 18))
         new = a_new_job(total=len(cases), chunk_firsts=range(len(chunks)))
-        to_notify = self.store.admit(new, {number: pack(chunk) for number, chunk in enumerate(chunks)}).to_notify
+        to_notify = self.store.batches.admit(
+            new, {number: pack(chunk) for number, chunk in enumerate(chunks)}
+        ).to_notify
         return new.job_id, list(to_notify)
 
     def completes(self, job_id: str) -> None:
-        eventually(lambda: self.store.job(job_id).state is State.COMPLETED, what="the job completes")
+        eventually(lambda: self.store.jobs.job(job_id).state is State.COMPLETED, what="the job completes")
 
     def told(self, job_id: str) -> list[dict[str, Any]]:
         """What the log says of a job."""
@@ -134,7 +136,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 stderr=output,
             )
         direct = load(environment={**variables, "CARECASE_REDIS_URL": servers.redis_url})
-        store, notifier = JobStore(direct.redis, direct.jobs), Notifier(celery_app(direct))
+        store, notifier = Stores(direct.redis, direct.jobs), Notifier(celery_app(direct))
         try:
             yield Worker(direct, log, database, unblocked, redis_unblocked, store, notifier, process)
         finally:
@@ -142,7 +144,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
             redis_unblocked.set()
             process.terminate()
             process.wait(120)
-            store.close()
+            store.client.close()
 
 
 def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_soon_as_it_is_there(
@@ -150,7 +152,7 @@ def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_so
 ) -> None:
     presence = Presence(worker.settings.redis, SystemClock())
     eventually(lambda: presence.workers().names == [worker.name], what="the worker is seen")
-    eventually(lambda: worker.store.unsettled(["demo"]) == [], what="the order of acceptance is settled")
+    eventually(lambda: worker.store.leases.unsettled(["demo"]) == [], what="the order of acceptance is settled")
     count = "SELECT count(*) FROM ingest_ledger"
     eventually(lambda: ask(worker.database, count) == 1, what="the ledger is purged of what nobody can ask for")
     presence.close()
@@ -177,7 +179,7 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
     worker.completes(worker.send(a_case(100)))
     worker.unblocked.clear()
     hung = worker.send(a_case(101))
-    trouble = eventually(lambda: worker.store.trouble("demo"), what="the attempt is given up")
+    trouble = eventually(lambda: worker.store.workload.trouble("demo"), what="the attempt is given up")
     assert trouble.reason == "timeout"
     sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     eventually(lambda: ask(worker.database, sessions) == 0, what="no session is left behind")
@@ -185,10 +187,10 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
 
     def completes() -> bool:
         worker.notifier.notify("demo", [ChunkRef(hung, 0)])
-        return worker.store.job(hung).state.final
+        return worker.store.jobs.job(hung).state.final
 
     eventually(completes, what="the job completes once the database answers")
-    job = worker.store.job(hung)
+    job = worker.store.jobs.job(hung)
     assert (job.state, job.counts["created"]) == (State.COMPLETED, 1)
     verdicts = [line["verdict"] for line in worker.told(hung) if line["event"] == "chunk"]
     assert {*verdicts} <= {"released: away", "circuit_open", "kept", "done"}, (
@@ -200,7 +202,7 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
 def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker) -> None:
     worker.unblocked.clear()
     hung = worker.send(a_case(301))
-    eventually(lambda: worker.store.job(hung).started_at, what="the chunk is taken")
+    eventually(lambda: worker.store.jobs.job(hung).started_at, what="the chunk is taken")
     worker.redis_unblocked.clear()
     worker.unblocked.set()
 
@@ -214,10 +216,10 @@ def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker
 
     def completes() -> bool:
         worker.notifier.notify("demo", [ChunkRef(hung, 0)])
-        return worker.store.job(hung).state.final
+        return worker.store.jobs.job(hung).state.final
 
     eventually(completes, what="the job completes once its lease is over")
-    assert worker.store.job(hung).counts["created"] == 1
+    assert worker.store.jobs.job(hung).counts["created"] == 1
     assert ask(worker.database, "SELECT count(*) FROM care_case WHERE case_key = 301") == 1
 
 

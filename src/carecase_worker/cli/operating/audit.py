@@ -14,6 +14,7 @@ from carecase_worker.audit.records import Head
 from carecase_worker.audit.verification import Verification
 from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.cli.connection import Json
+from carecase_worker.cli.ending import STATUS_FAULT
 from carecase_worker.errors import SettingsError
 
 _LONGEST_LINE = 1 << 20
@@ -49,22 +50,22 @@ def audit_verify(
     if place is None:
         raise SettingsError("audit.directory: is not set, so there is no audit log; name a directory with one")
     made = Verification(settings.by_id, heads)
-    with ExitStack() as held:
-        for name, line in _lines(place, held):
+    with ExitStack() as opened:
+        for name, line in _lines(place, opened):
             made.feed(name, line)
     made.finish()
     if not made.records:
         made.faults.insert(0, f"there is no record in {place}")
         made.fault_count += 1
-    typer.echo(_as_json(made) if as_json else "\n".join(_told(made)))
-    raise typer.Exit(1 if made.fault_count else 0)
+    typer.echo(_as_json(made) if as_json else "\n".join(_report_of(made)))
+    raise typer.Exit(STATUS_FAULT if made.fault_count else 0)
 
 
-def _lines(place: Path, held: ExitStack) -> Iterator[tuple[str, bytes]]:
+def _lines(place: Path, opened: ExitStack) -> Iterator[tuple[str, bytes]]:
     """Yield the current lines of a log, each with a name for messages. Raises SettingsError."""
     try:
         place.stat()
-        for name, file, size in opened_files(place, held):
+        for name, file, size in opened_files(place, opened):
             count = 0
             while size and (line := file.readline(min(size, _LONGEST_LINE))):
                 count, size = count + 1, size - len(line)
@@ -80,7 +81,7 @@ def _head(text: str) -> Head:
     return Head(int(parts[1]), parts[2])
 
 
-def _told(made: Verification) -> Iterator[str]:
+def _report_of(made: Verification) -> Iterator[str]:
     yield from (f"fault {fault}" for fault in made.faults)
     if made.fault_count > len(made.faults):
         yield f"fault … and {made.fault_count - len(made.faults)} more"
@@ -95,5 +96,5 @@ def _told(made: Verification) -> Iterator[str]:
 
 def _as_json(made: Verification) -> str:
     ends = {name: f"{head.number}:{head.hash}" for name, head in (("first", made.first), ("last", made.last))}
-    told = {"records": made.records, **ends, "faults": made.faults, "faultCount": made.fault_count, "notes": made.notes}
-    return msgspec.json.encode(told).decode()
+    faults = {"faults": made.faults, "faultCount": made.fault_count}
+    return msgspec.json.encode({"records": made.records, **ends, **faults, "notes": made.notes}).decode()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from carecase_worker.cli.configuration import Config, noted, settings_nearby, sources_nearby, used
+from carecase_worker.cli.ending import STATUS_FAULT
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.errors import DeadlineExceeded, SchemaRefused, SettingsError, TargetFailure
 from carecase_worker.settings.model import Settings
@@ -18,9 +19,9 @@ from carecase_worker.targets.schema.state import state
 from carecase_worker.targets.tenants import Tenant, tenants_of
 
 Database = Annotated[str | None, typer.Option("--database", help="One target database; default: all")]
-Told = tuple[list[str], bool]
+Report = tuple[list[str], bool]
 """The lines to print about one database, and whether it is in order."""
-_CHANGED = "it is at the newest revision all the same: somebody has changed its tables; put back what is named"
+_CHANGED = "its revision is the newest, so its tables were changed by hand: undo the changes that are named"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -36,7 +37,7 @@ def add_commands(app: typer.Typer) -> None:
 def db_upgrade(database: Database = None, config: Config = None, timeout: Timeout = 600.0) -> None:
     """Bring the schema of the target databases up to date, each within --timeout. Exit status 1 if one fails."""
 
-    def upgraded(tenant: Tenant) -> Told:
+    def upgraded(tenant: Tenant) -> Report:
         engine = engine_for(tenant)
         upgrade(engine)
         found = state(engine)
@@ -45,29 +46,29 @@ def db_upgrade(database: Database = None, config: Config = None, timeout: Timeou
             return ["up to date"], True
         return missing if found.is_newer else [*missing, _CHANGED], False
 
-    _tell_each(database, config, timeout, upgraded)
+    _report_each(database, config, timeout, upgraded)
 
 
 def db_check(database: Database = None, config: Config = None, timeout: Timeout = 30.0) -> None:
     """Check whether the schemas of the target databases fit this version. Exit status 1 if one does not."""
 
-    def checked(tenant: Tenant) -> Told:
+    def checked(tenant: Tenant) -> Report:
         found = state(engine_for(tenant))
         missing = found.schema_differences()
         return missing or [found.summary], not missing
 
-    _tell_each(database, config, timeout, checked)
+    _report_each(database, config, timeout, checked)
 
 
 def db_current(database: Database = None, config: Config = None, timeout: Timeout = 30.0) -> None:
     """Show the schema revisions of each target database and of this version."""
 
-    def told(tenant: Tenant) -> Told:
+    def current(tenant: Tenant) -> Report:
         found = state(engine_for(tenant))
         newer = ", newer" if found.is_newer else ""
         return [f"database at revision {found.revision}{newer}, this version at {found.wanted}"], True
 
-    _tell_each(database, config, timeout, told)
+    _report_each(database, config, timeout, current)
 
 
 def db_revision(message: Annotated[str, typer.Argument(help="A sentence about the change")]) -> None:
@@ -76,15 +77,17 @@ def db_revision(message: Annotated[str, typer.Argument(help="A sentence about th
     typer.echo(f"wrote {drafted}: read it, and run make check" if drafted else "the newest revision lacks nothing")
 
 
-def _tell_each(database: str | None, config: Path | None, timeout: float, ask: Callable[[Tenant], Told]) -> None:
-    """Call `ask` with each chosen database and print its lines; a failure does not stop the others."""
+def _report_each(
+    database: str | None, config: Path | None, timeout: float, examine: Callable[[Tenant], Report]
+) -> None:
+    """Call `examine` with each chosen database and print its lines; a failure does not stop the others."""
     good = True
     with noted(sources_nearby(config)):
         chosen = _chosen(settings_nearby(config), database)
     for tenant in chosen:
         try:
             with deadline(_answer_of(tenant), timeout):
-                lines, fine = ask(tenant)
+                lines, fine = examine(tenant)
         except (TargetFailure, SchemaRefused, DeadlineExceeded) as failure:
             lines, fine = [str(failure)], False
         good = good and fine
@@ -92,7 +95,7 @@ def _tell_each(database: str | None, config: Path | None, timeout: float, ask: C
             typer.echo(f"{tenant.name}: {line}")
     if not good:
         typer.echo(used(config), err=True)
-    raise typer.Exit(0 if good else 1)
+    raise typer.Exit(0 if good else STATUS_FAULT)
 
 
 def _answer_of(tenant: Tenant) -> str:

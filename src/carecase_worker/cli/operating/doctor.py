@@ -11,19 +11,23 @@ import typer
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.cli.configuration import Config, settings_nearby, sources_nearby
-from carecase_worker.cli.operating.findings import Check, Finding, Grade, counted
+from carecase_worker.cli.ending import STATUS_FAULT
+from carecase_worker.cli.operating.findings import Check, Finding, Grade
 from carecase_worker.cli.operating.issuers import PageAddress, sign_in, tokens
 from carecase_worker.cli.waiting import Timeout, deadline
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import CareCaseError, DeadlineExceeded, SettingsError, StackError, StoreUnavailable
 from carecase_worker.files.checkup import remarks, summary
 from carecase_worker.intake.limits.descriptors import descriptors_fault, most_descriptors
+from carecase_worker.plural import counted
 from carecase_worker.settings.model import EncryptionSettings, LogSettings, Settings
 from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.settings.urls.services import without_credentials
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.lease_store import LeaseStore
 from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.clock_watch import clock_fault
+from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.targets.engines import engine_for
@@ -53,7 +57,7 @@ def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = N
     to_fix, hints = counts[Grade.FIX], counts[Grade.HINT]
     more = " Start with the first: it may be the cause of others." if to_fix > 1 else ""
     typer.echo(f"\n{counted(to_fix, 'thing')} to fix, {counted(hints, 'hint')}.{more}")
-    raise typer.Exit(1 if to_fix else 0)
+    raise typer.Exit(STATUS_FAULT if to_fix else 0)
 
 
 def examine(config: Path | None, seconds: float, page: str | None = None) -> Iterator[Finding]:
@@ -115,14 +119,14 @@ def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
         yield Finding(Grade.HINT, "intake.max_connections", f"carecase intake would not start on this machine: {fault}")
     if not settings.intake.rate_per_second:
         yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
-    told = f"{counted(len(settings.databases), 'database')}, {counted(len(settings.clients), 'client')}"
-    yield Finding(Grade.OK, "configuration", f"{told}, by {used}")
+    amounts = f"{counted(len(settings.databases), 'database')}, {counted(len(settings.clients), 'client')}"
+    yield Finding(Grade.OK, "configuration", f"{amounts}, by {used}")
 
 
 def _clients(settings: Settings) -> Iterator[Finding]:
     for name, client in settings.clients.items():
         if not client.databases:
-            yield Finding(Grade.FIX, f"clients.{name}", "may use no database; name some in its databases")
+            yield Finding(Grade.FIX, f"clients.{name}", "has no database; list some in its databases")
         if not client.api_key_sha256 and settings.intake.require == "both":
             yield Finding(Grade.FIX, f"clients.{name}", f"has no API key; make one with: carecase keys new {name}")
         for mapping, file in client.files.items():
@@ -149,11 +153,11 @@ def _sealing(encryption: EncryptionSettings) -> Iterator[Finding]:
 
 
 def _redis(settings: Settings) -> Iterator[Finding]:
-    store = JobStore(settings.redis, settings.jobs)
+    client = StoreClient(settings.redis)
     try:
-        store.check()
-        store.try_acquire_interval("doctor", timedelta(milliseconds=1))
-        store.overdue("doctor", 0)
+        client.check()
+        Intervals(client).try_acquire("doctor", timedelta(milliseconds=1))
+        LeaseStore(client, settings.jobs).overdue("doctor", 0)
         faults, hints = redis_faults(settings.redis), redis_hints(settings.redis)
     except SettingsError as error:
         yield from (Finding(Grade.FIX, "redis", line) for line in str(error).splitlines())
@@ -210,7 +214,7 @@ def _workers(settings: Settings) -> Iterator[Finding]:
         workers = Presence(settings.redis, SystemClock()).workers()
         untaken = Standstill(settings.redis, settings.jobs).everywhere(settings.databases)
     except StoreUnavailable:
-        yield Finding(Grade.FIX, "workers", "are not known without Redis; fix that first")
+        yield Finding(Grade.FIX, "workers", "cannot be checked without Redis; fix that first")
         return
     if workers.seen and untaken is not None:
         text = f"none has taken any work for {untaken.total_seconds():.0f} s, though some is due; restart them"

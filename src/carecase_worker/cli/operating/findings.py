@@ -26,8 +26,3 @@ class Finding:
 
 Check = Callable[[Settings], Iterator[Finding]]
 """A function that yields what it finds."""
-
-
-def counted(number: int, word: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

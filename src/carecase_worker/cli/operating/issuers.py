@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from carecase_worker.cli.operating.findings import Finding, Grade, counted
+from carecase_worker.cli.operating.findings import Finding, Grade
 from carecase_worker.errors import CareCaseError
 from carecase_worker.intake.access.jwks import jwks_of
 from carecase_worker.intake.access.provider import provider_remarks
 from carecase_worker.intake.access.revocations import revocations_of
+from carecase_worker.plural import counted
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.settings.urls.services import jwks_url
@@ -62,8 +63,8 @@ def _key_set(jwt: JwtSettings) -> Iterator[Finding]:
         yield Finding(Grade.FIX, jwt.jwks_source, "has no usable keys; check that it is a JWKS and can be read")
         return
     if jwks.short_keys:
-        told = counted(jwks.short_keys, "RSA key")
-        yield Finding(Grade.HINT, "jwt", f"{told} of the issuer below 2,048 bits: no token signed by it is accepted")
+        keys = counted(jwks.short_keys, "RSA key")
+        yield Finding(Grade.HINT, "jwt", f"{keys} of the issuer below 2,048 bits: no token signed by it is accepted")
     yield Finding(Grade.OK, "jwt", "the issuer's keys can be read")
 
 
@@ -73,4 +74,4 @@ def sign_in(page: str | None, settings: Settings) -> Iterator[Finding]:
     for remark in found:
         yield Finding(Grade.FIX if remark.is_mistake else Grade.HINT, remark.setting, remark.text)
     if settings.oidc.issuer is not None and not any(remark.is_mistake for remark in found):
-        yield Finding(Grade.OK, "oidc", f"{settings.oidc.issuer} has what the sign-in needs of it")
+        yield Finding(Grade.OK, "oidc", f"{settings.oidc.issuer} supports the sign-in")

@@ -12,8 +12,10 @@ import typer
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.cli.configuration import Config, configured
 from carecase_worker.cli.connection import Json
+from carecase_worker.cli.ending import STATUS_FAULT
 from carecase_worker.errors import SettingsError
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.rewrapping import Rewrapped, Rewrapping
 
 
@@ -49,11 +51,11 @@ def keys_rewrap(config: Config = None) -> None:
         keys = settings.encryption.by_id
         if not keys:
             raise SettingsError("encryption.keys: there are none, so no job has a data key")
-        rewrapping = Rewrapping(settings.redis, JobStore(settings.redis, settings.jobs), Seals(keys))
-        told = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
-    typer.echo(
-        f"{told[Rewrapped.WRAPPED]} wrapped with the key {next(iter(keys))}, {told[Rewrapped.FRESH]} needed no change"
-    )
-    if told[Rewrapped.LOST]:
-        typer.echo(f"{told[Rewrapped.LOST]} cannot be opened with the configured keys: keep the old keys")
-        raise typer.Exit(1)
+        client = StoreClient(settings.redis)
+        rewrapping = Rewrapping(client, JobStore(client, settings.jobs), Seals(keys))
+        results = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
+    wrapped, fresh, lost = (results[result] for result in Rewrapped)
+    typer.echo(f"{wrapped} wrapped with the key {next(iter(keys))}, {fresh} needed no change")
+    if lost:
+        typer.echo(f"{lost} cannot be opened with the configured keys: keep the old keys")
+        raise typer.Exit(STATUS_FAULT)

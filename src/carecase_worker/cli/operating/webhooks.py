@@ -11,9 +11,10 @@ import typer
 
 from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.cli.connection import Json
-from carecase_worker.cli.operating.findings import counted
+from carecase_worker.cli.ending import STATUS_FAULT
 from carecase_worker.clock import SystemClock, uuid7
 from carecase_worker.errors import SettingsError
+from carecase_worker.plural import counted
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.places import nearest, variable_of
 from carecase_worker.settings.sections.webhooks import WebhookSettings
@@ -58,14 +59,15 @@ def webhooks_list(config: Config = None, as_json: Json = False) -> None:
     finally:
         outbox.close()
     if as_json:
-        told = [_members(name, settings.webhooks[name], state) for name, state in states.items()]
-        typer.echo(json.dumps(told))
+        documents = [_members(name, settings.webhooks[name], state) for name, state in states.items()]
+        typer.echo(json.dumps(documents))
     else:
         for name, state in states.items():
             typer.echo(_line(name, settings.webhooks[name], state))
         if not states:
             typer.echo("no webhook is configured; see [webhooks.NAME] in the configuration", err=True)
-    raise typer.Exit(any(state.failing_since or state.disabled_at for state in states.values()))
+    is_failing = any(state.failing_since or state.disabled_at for state in states.values())
+    raise typer.Exit(STATUS_FAULT if is_failing else 0)
 
 
 def webhooks_failed(
@@ -113,7 +115,7 @@ def webhooks_test(webhook: Webhook, config: Config = None) -> None:
     typer.echo(f"answered with {reply.status}" if reply.status else f"not delivered: {reply.reason}")
     if advice := _advice_on(reply, webhook):
         typer.echo(advice, err=True)
-    raise typer.Exit(bool(advice))
+    raise typer.Exit(STATUS_FAULT if advice else 0)
 
 
 def _found(name: str, config: Config) -> tuple[Settings, WebhookSettings]:

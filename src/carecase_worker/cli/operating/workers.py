@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.cli.ending import STATUS_FAULT
 from carecase_worker.clock import SystemClock
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
@@ -38,8 +39,8 @@ def workers(
     if not names:
         place = "of this machine " if here else ""
         typer.echo(f"no worker {place}was seen within ten seconds; start: carecase worker", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(STATUS_FAULT)
     if untaken is not None:
         seconds = f"{untaken.total_seconds():.0f} s"
         typer.echo(f"no worker has taken any work for {seconds}, though some is due; restart the workers", err=True)
-        raise typer.Exit(1)
+        raise typer.Exit(STATUS_FAULT)

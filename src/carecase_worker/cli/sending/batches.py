@@ -65,7 +65,7 @@ def carry_out(submission: Submission, as_json: bool) -> NoReturn:
             _say_what_goes_on(submission, "It was not completed.")
         raise
     changes = changes_of(submission.client, jobs) if submission.options.dry_run and not as_json else ""
-    _tell(jobs, changes, as_json)
+    _report(jobs, changes, as_json)
     advise(jobs, submission.console, submission.sent_as)
     if submission.options.dry_run and submission.sent_as and all(job.applied for job in jobs):
         command = command_of(submission.file, submission.options)
@@ -89,7 +89,7 @@ def _sent(submission: Submission) -> Sequence[Job]:
     return jobs
 
 
-def _tell(jobs: Sequence[Job], changes: str, as_json: bool) -> None:
+def _report(jobs: Sequence[Job], changes: str, as_json: bool) -> None:
     """Print the jobs, and the changes of dry runs if there are any."""
     for job in jobs:
         print_job(job, as_json)
@@ -131,11 +131,11 @@ def _validate(submission: Submission, as_json: bool) -> None:
     if as_json:
         sys.stdout.write("]\n")
     else:
-        _tell_validity(submission, count, invalid)
+        _report_validity(submission, count, invalid)
     raise typer.Exit(STATUS_SOME_FAILED if invalid else 0)
 
 
-def _tell_validity(submission: Submission, count: int, invalid: Sequence[ItemResult]) -> None:
+def _report_validity(submission: Submission, count: int, invalid: Sequence[ItemResult]) -> None:
     """Print the invalid items of so many, and what to do next."""
     if invalid:
         print_items(invalid)

@@ -21,7 +21,7 @@ from carecase_worker.client.row_files import AnyMapping, RowFile, lines_of_items
 from carecase_worker.client.uploads import PART_BYTES, PART_ITEMS, Batches
 from carecase_worker.errors import BatchUnreadable, JobUnknown, RequestRefused, ServiceBusy, ServiceUnreachable
 from carecase_worker.files import acknowledgement
-from carecase_worker.files.acknowledgement import Told
+from carecase_worker.files.acknowledgement import ItemRow
 from carecase_worker.files.mapping import FileMapping
 
 _PIECE_BYTES = 1 << 20
@@ -95,7 +95,7 @@ class Dropping:
             sent = self._sent(file, self._key(digest))
             jobs = [self.client.wait(job) for job in sent.jobs]
             is_done = all(job.applied for job in jobs)
-            target = self.folder.file_away(file, digest, self._told(jobs, sent.lines), is_done)
+            target = self.folder.file_away(file, digest, self._acknowledged(jobs, sent.lines), is_done)
         except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
             self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
             return Filed.LATER
@@ -104,9 +104,9 @@ class Dropping:
                 raise
             text = str(error).removeprefix(f"{file}: ")
             body = text.removeprefix(f"{error.status}: ")
-            refused = Told(None, None, error.status or _REFUSED, body, "failed")
-            told = (acknowledgement.header(True), acknowledgement.rows([refused], True))
-            target = self.folder.file_away(file, digest, told, False)
+            refused = ItemRow(None, None, error.status or _REFUSED, body, "failed")
+            acknowledged = (acknowledgement.header(True), acknowledgement.rows([refused], True))
+            target = self.folder.file_away(file, digest, acknowledged, False)
             self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}", markup=False)
             return Filed.FAILED
         self._say(name, jobs, sent.is_repeated, target)
@@ -118,8 +118,8 @@ class Dropping:
         applied = total - sum(job.failed + job.cancelled for job in jobs)
         ids = f"job{'' if len(jobs) == 1 else 's'} {', '.join(job.job_id for job in jobs)}"
         before = " was sent before;" if is_repeated else ""
-        told = f"{name}:{before} {applied:,} of {total:,} rows applied, by {ids}. It is now {shown(target)}"
-        self.console.print(told, markup=False)
+        message = f"{name}:{before} {applied:,} of {total:,} rows applied, by {ids}. It is now {shown(target)}"
+        self.console.print(message, markup=False)
 
     def _key(self, digest: str) -> str:
         """Return the Idempotency-Key of a file by its digest, and by all else that decides what becomes of it."""
@@ -136,15 +136,15 @@ class Dropping:
         batches = Batches(PART_ITEMS, PART_BYTES)
         return _Sent(list(self.client.submit_in(batches, rows or file, options.care_plan, key)), lines)
 
-    def _told(self, jobs: Sequence[Job], lines: LineRuns) -> Iterator[bytes]:
+    def _acknowledged(self, jobs: Sequence[Job], lines: LineRuns) -> Iterator[bytes]:
         """Yield the acknowledgement of jobs, with rows numbered through all jobs."""
         yield acknowledgement.header(True)
         here = lines_of_runs(lines, sum(job.total for job in jobs)) if lines else repeat(None)
         first = 0
         for job in jobs:
             for item, line in zip(self.client.results(job), here, strict=False):
-                told = Told(first + item.index, item.key, item.status, item.body, item.group, item.line or line)
-                yield acknowledgement.rows([told], True)
+                row = ItemRow(first + item.index, item.key, item.status, item.body, item.group, item.line or line)
+                yield acknowledgement.rows([row], True)
             first += job.total
 
 

@@ -22,8 +22,8 @@ def environment(as_json: Json = False) -> None:
         access = find_access({}, {})  # this shell's variables may be of an earlier start
     except ClientError:
         access = find_access({}, client_variables())
-    told = {f"CARECASE_{name.upper()}": getattr(access, name) for name in ("url", "api_key", "token", "database")}
-    variables = {name: value for name, value in told.items() if value is not None}
+    values = {f"CARECASE_{name.upper()}": getattr(access, name) for name in ("url", "api_key", "token", "database")}
+    variables = {name: value for name, value in values.items() if value is not None}
     if as_json:
         typer.echo(msgspec.json.encode(variables).decode())
         return

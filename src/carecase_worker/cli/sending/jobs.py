@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import STATUS_INTERRUPTED, shown, standard_error
+from carecase_worker.cli.ending import STATUS_INTERRUPTED, STATUS_SOME_FAILED, shown, standard_error
 from carecase_worker.cli.sending.progress import advise, follow_one, print_job, summary
 from carecase_worker.cli.sending.tables import cells_of, columns_of, print_items
 from carecase_worker.client.blocking import CareCases
@@ -53,12 +53,12 @@ def status(
     """Show the state of a job. With --watch, exit status 0 if all items were applied, 1 if some failed."""
     console = standard_error()
     with service.connect() as client:
-        told = client.job(job)
+        fetched = client.job(job)
         if watch:
-            told = follow_one(client, told, console)
-    print_job(told, as_json)
-    advise([told], console)
-    raise typer.Exit(1 if watch and not told.applied else 0)
+            fetched = follow_one(client, fetched, console)
+    print_job(fetched, as_json)
+    advise([fetched], console)
+    raise typer.Exit(STATUS_SOME_FAILED if watch and not fetched.applied else 0)
 
 
 @with_service
@@ -74,10 +74,10 @@ def events(
     """
     with service.connect() as client:
         try:
-            told = client.follow(job, _print_json if as_json else _print_event, outcomes)
+            final = client.follow(job, _print_json if as_json else _print_event, outcomes)
         except KeyboardInterrupt:
             raise typer.Exit(STATUS_INTERRUPTED) from None
-    raise typer.Exit(0 if told.applied else 1)
+    raise typer.Exit(0 if final.applied else STATUS_SOME_FAILED)
 
 
 def _print_json(event: JobEvent) -> None:
@@ -90,8 +90,8 @@ def _print_event(event: JobEvent) -> None:
         typer.echo(summary(event.job))
     for run in event.runs:
         items = f"item {run.index:,}" if run.count == 1 else f"items {run.index:,} to {run.index + run.count - 1:,}"
-        told = f"{run.body}{': ' if run.changes else ''}{', '.join(run.changes or ())}"
-        typer.echo(f"{items}: {run.status} {shown(told)}")
+        text = f"{run.body}{': ' if run.changes else ''}{', '.join(run.changes or ())}"
+        typer.echo(f"{items}: {run.status} {shown(text)}")
 
 
 @with_service
@@ -132,9 +132,9 @@ def cancel(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
 def retry(service: ServiceFlags, job: JobId, as_json: Json = False) -> None:
     """Retry the items of a final job that failed for a reason other than their content, as a new job."""
     with service.connect() as client:
-        told = client.retry(job)
-    print_job(told, as_json)
-    advise([told], standard_error())
+        retried = client.retry(job)
+    print_job(retried, as_json)
+    advise([retried], standard_error())
 
 
 @with_service

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
-from carecase_worker.cli.ending import shown, standard_error
+from carecase_worker.cli.ending import STATUS_SOME_FAILED, shown, standard_error
 from carecase_worker.cli.sending.batches import carry_out
 from carecase_worker.cli.sending.mappings import MAPPING_HELP, row_file
 from carecase_worker.cli.sending.options import with_options
@@ -70,20 +70,20 @@ def failed(
     """
     console = standard_error()
     with service.connect() as client:
-        told = client.job(job)
-        original = row_file(file, options.mapping, told.care_plan_key) or file
+        fetched = client.job(job)
+        original = row_file(file, options.mapping, fetched.care_plan_key) or file
         if options.resend:
-            _send_again(client, told, original, options.watch, as_json)
-        written = client.write_failed(told, original, options.to)
+            _send_again(client, fetched, original, options.watch, as_json)
+        written = client.write_failed(fetched, original, options.to)
     if as_json:
         names = {"file": written.path if written.count else None, "reasons": written.reasons}
         texts = {name: None if path is None else str(path) for name, path in names.items()}
         typer.echo(msgspec.json.encode({"count": written.count, **texts}).decode())
     else:
-        _tell(told, written)
+        _report(fetched, written)
         if written.count:
             again = shlex.join([job, str(written.path), *(("--mapping", options.mapping) if options.mapping else ())])
-            what = "try them again" if told.dry_run else "send them"
+            what = "try them again" if fetched.dry_run else "send them"
             console.print(f"Correct them there, then {what}: carecase resend {again}", markup=False)
 
 
@@ -102,21 +102,21 @@ def resend(
     """
     console = standard_error()
     with service.connect() as client:
-        told = client.job(job)
-    refuse_original(row_file(file, options.mapping, told.care_plan_key) or file, told)
+        fetched = client.job(job)
+    refuse_original(row_file(file, options.mapping, fetched.care_plan_key) or file, fetched)
     submitted = SubmitOptions(
-        care_plan=told.care_plan_key,
-        database=told.database,
+        care_plan=fetched.care_plan_key,
+        database=fetched.database,
         watch=options.watch,
-        dry_run=told.dry_run,
-        idempotency_key=key_of_resent(told, file),
+        dry_run=fetched.dry_run,
+        idempotency_key=key_of_resent(fetched, file),
         mapping=options.mapping,
     )
-    with service.connect(told.database) as client:
+    with service.connect(fetched.database) as client:
         carry_out(Submission(client, file, submitted, console), as_json)
 
 
-def _tell(job: Job, written: Written) -> None:
+def _report(job: Job, written: Written) -> None:
     applied, not_applied = "were applied", "were not applied"
     if job.dry_run:
         applied, not_applied = "would be applied", "would not be applied"
@@ -140,4 +140,4 @@ def _send_again(client: CareCases, job: Job, original: OriginalFile, watch: bool
         new = follow_one(client, new, console)
     print_job(new, as_json)
     advise([new], console)
-    raise typer.Exit(1 if new.failed or new.cancelled else 0)
+    raise typer.Exit(STATUS_SOME_FAILED if new.failed or new.cancelled else 0)

@@ -48,20 +48,20 @@ def follow(client: CareCases, jobs: Sequence[Job], console: Console) -> list[Job
         TimeRemainingColumn(),
         TextColumn("{task.fields[failed]} failed"),
     )
-    told = list(jobs)
+    latest = list(jobs)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("jobs", total=sum(job.total for job in told), state="", failed=0)
+        task = progress.add_task("jobs", total=sum(job.total for job in latest), state="", failed=0)
 
         def show(job: Job) -> None:
-            processed, failed = sum(one.processed for one in told), sum(one.failed for one in told)
+            processed, failed = sum(one.processed for one in latest), sum(one.failed for one in latest)
             progress.update(task, completed=processed, state=job.state, failed=failed)
 
-        for place, job in enumerate(told):
+        for place, job in enumerate(latest):
             show(job)
-            while not told[place].final:
-                told[place] = client.job(job, within=_POLL)
-                show(told[place])
-    return told
+            while not latest[place].final:
+                latest[place] = client.job(job, within=_POLL)
+                show(latest[place])
+    return latest
 
 
 def follow_one(client: CareCases, job: Job, console: Console) -> Job:

@@ -149,8 +149,8 @@ class Submission:
         magic, name = _SUFFIXES.get(self.file.suffix.lower(), (b"", ""))
         with opened(self.file) as (file, _):
             if not file.read(2).startswith(magic):
-                told = f"{shown(self.file)} is not {name}, though its name says so; it is sent by its content."
-                self.console.print(told, markup=False)
+                notice = f"{shown(self.file)} is not {name}, despite its name; it is sent by its content."
+                self.console.print(notice, markup=False)
 
 
 class _Reading:

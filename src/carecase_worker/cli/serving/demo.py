@@ -56,7 +56,7 @@ def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> Non
         ),
         ("Flower", f"{flower['url']}  user {flower['user']}, password {flower['password']}"),
         *observed,
-        ("Databases", ", ".join(f"{name} ({held['dialect']})" for name, held in stack["databases"].items())),
+        ("Databases", ", ".join(f"{name} ({database['dialect']})" for name, database in stack["databases"].items())),
         ("Credentials", str(stack_file)),
         ("Logs", str(stack_file.parent / "logs")),
         ("Try", f"{sys.argv[0]} generate 100000 | {sys.argv[0]} submit -"),

@@ -89,7 +89,7 @@ class Calls:
     def job(self, job_id: str, within: timedelta = timedelta()) -> Steps[Job]:
         """Fetch a job once it is final, or its current state after `within`."""
         if not within:
-            return _read((yield from self._answered(Request("GET", _path(job_id)))), documents.told_job)
+            return _read((yield from self._answered(Request("GET", _path(job_id)))), documents.job_of_status)
         return (yield from self._polled(job_id, self.clock.now() + within))
 
     def wait(self, job_id: str, timeout: timedelta | None) -> Steps[Job]:
@@ -104,7 +104,9 @@ class Calls:
         parameters = {} if outcomes else {"outcomes": "false"}
         while reader.final is None:
             headers = {"Accept": _EVENTS, **({"Last-Event-ID": reader.last_id} if reader.last_id else {})}
-            request = Request("GET", f"{_path(job_id)}/events", headers, parameters, held=_HEARTBEAT, take=reader.feed)
+            request = Request(
+                "GET", f"{_path(job_id)}/events", headers, parameters, long_poll=_HEARTBEAT, take=reader.feed
+            )
             answer = yield from self._answered(request)
             if answer.status == _NOTHING_MORE:
                 return (yield from self.job(job_id))
@@ -199,8 +201,8 @@ class Calls:
         while True:
             hold = _LONG_POLL if deadline is None else min(_LONG_POLL, max(deadline - self.clock.now(), timedelta()))
             prefer = {"Prefer": f"wait={-(-hold // _A_SECOND)}"}  # rounded up to whole seconds
-            answer = yield from self._answered(Request("GET", _path(job_id), prefer, held=hold))
-            job = _read(answer, documents.told_job)
+            answer = yield from self._answered(Request("GET", _path(job_id), prefer, long_poll=hold))
+            job = _read(answer, documents.job_of_status)
             now = self.clock.now()
             if job.final or (deadline is not None and now >= deadline):
                 return job

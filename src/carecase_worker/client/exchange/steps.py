@@ -28,7 +28,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = field(default=None, repr=False)
-    held: timedelta = timedelta()
+    long_poll: timedelta = timedelta()
     """The time of a long poll, for which the service may delay the response."""
     silence: timedelta = timedelta(seconds=60)
     """The timeout of an idle connection, in addition to that."""

@@ -64,7 +64,8 @@ def shown_url(access: Access) -> str:
 
 def arguments(request: Request) -> dict[str, Any]:
     """Convert a request, without its body, to arguments of httpx."""
-    seconds, connect = (request.silence + request.held).total_seconds(), min(_CONNECT, request.silence).total_seconds()
+    seconds = (request.silence + request.long_poll).total_seconds()
+    connect = min(_CONNECT, request.silence).total_seconds()
     timeout = httpx.Timeout(seconds, connect=connect)
     return {
         "method": request.method,
@@ -77,7 +78,7 @@ def arguments(request: Request) -> dict[str, Any]:
 
 def content(body: Body | None, moved: Callable[[], None]) -> bytes | Iterator[bytes] | None:
     """Convert a body for httpx.Client; it calls `moved` whenever a piece has been sent."""
-    return _telling(body(), moved) if callable(body) else body
+    return _reporting(body(), moved) if callable(body) else body
 
 
 def async_content(body: Body | None) -> bytes | AsyncIterator[bytes] | None:
@@ -100,10 +101,10 @@ def no_answer(error: httpx.RequestError, request: Request) -> NoResponse:
     if not isinstance(error, httpx.TimeoutException):
         return NoResponse(type(error).__name__)
     limit = min(_CONNECT, request.silence) if isinstance(error, httpx.ConnectTimeout) else request.silence
-    return NoResponse(f"{type(error).__name__}: nothing for {limit.total_seconds():g} s", limit)
+    return NoResponse(f"{type(error).__name__}: no data for {limit.total_seconds():g} s", limit)
 
 
-def _telling(pieces: Iterator[bytes], moved: Callable[[], None]) -> Iterator[bytes]:
+def _reporting(pieces: Iterator[bytes], moved: Callable[[], None]) -> Iterator[bytes]:
     for piece in pieces:
         yield piece
         moved()

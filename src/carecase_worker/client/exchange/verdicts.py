@@ -99,11 +99,11 @@ def next_step(
 
 def retry_after(reply: Response | NoResponse, now: datetime) -> timedelta | None:
     """Read the delay of a Retry-After, which is seconds or a date (RFC 9110); None without a valid one."""
-    told = reply.headers.get("retry-after", "").strip() if isinstance(reply, Response) else ""
-    if told.isascii() and told.isdigit():
-        return timedelta(seconds=int(told[:9]))
+    value = reply.headers.get("retry-after", "").strip() if isinstance(reply, Response) else ""
+    if value.isascii() and value.isdigit():
+        return timedelta(seconds=int(value[:9]))
     try:
-        return max(parsedate_to_datetime(told) - now, timedelta())
+        return max(parsedate_to_datetime(value) - now, timedelta())
     except (ValueError, TypeError):
         return None
 
@@ -120,11 +120,11 @@ def _error(reply: Response | NoResponse) -> ClientError:
         return ServiceUnreachable(
             f"There is no response ({reply.reason}). Check the URL, and whether the service runs."
         )
-    told = detail_of(reply.content)
-    if told is None:
+    detail = detail_of(reply.content)
+    if detail is None:
         busy = ServiceBusy(f"{reply.status}: the service is overloaded or unavailable. Try again later.", reply.status)
         return busy if reply.status in _PASSING else unreadable(reply)
     kind, advice = _ERRORS.get(reply.status, (RequestRefused, ""))
     if reply.status >= 500:
-        kind, advice = ServiceBusy, f"(activityID {told[1]})"
-    return kind(f"{reply.status}: {told[0]} {advice}".rstrip(), reply.status)
+        kind, advice = ServiceBusy, f"(activityID {detail[1]})"
+    return kind(f"{reply.status}: {detail[0]} {advice}".rstrip(), reply.status)

@@ -72,7 +72,7 @@ class Folder:
                 del seen[name]
         self._seen = seen
         if not os.path.samestat(os.fstat(self._opened[self._sending]), self._sending.lstat()):
-            raise BatchUnreadable(f"{self._sending}: is not the directory that it was. Remove it, and start again.")
+            raise BatchUnreadable(f"{self._sending}: was replaced. Remove it, and start again.")
         return [self._sending / name for name, _ in self._files(self._sending)]
 
     def file_away(self, file: Path, digest: str, acknowledgement: Iterable[bytes], is_done: bool) -> Path:

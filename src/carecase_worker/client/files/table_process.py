@@ -72,19 +72,19 @@ _READERS: Mapping[str, Callable[[IO[bytes]], Iterator[Row]]] = {WORKBOOK: rows_o
 
 def frames_of(rows: Iterable[Row]) -> Iterator[bytes]:
     """Yield frames of rows, each about a megabyte, and the end."""
-    held: list[msgspec.Raw] = []
+    buffered: list[msgspec.Raw] = []
     size = 0
     for row in rows:
         encoded = msgspec.msgpack.encode([_simple(value) for value in row])
         if len(encoded) > _ROW_BYTES:
             sys.exit(TOO_LARGE)
-        held.append(msgspec.Raw(encoded))
+        buffered.append(msgspec.Raw(encoded))
         size += len(encoded)
         if size > _FRAME_BYTES:
-            yield _frame(held)
-            held, size = [], 0
-    if held:
-        yield _frame(held)
+            yield _frame(buffered)
+            buffered, size = [], 0
+    if buffered:
+        yield _frame(buffered)
     yield (0).to_bytes(LENGTH_BYTES)
 
 

@@ -66,11 +66,11 @@ def _reason(kind: str, status: int) -> str:
     if status == UNREADABLE:
         return _IS_NONE[kind]
     if status == TOO_LARGE:
-        return "has a row that is larger than any case. Take out what is no case, or save the file as CSV."
+        return "has a row that is too large for a case. Remove what is not a case, or save the file as CSV."
     most_gib = table_process.MOST_MEMORY_BYTES >> 30
     return (
-        f"takes more than {most_gib} GiB of memory, or {table_process.MOST_CPU_S} seconds, to be read, as a sheet with"
-        " cells far away from its rows does. Take out such cells, or save the file as CSV."
+        f"needs more than {most_gib} GiB of memory, or {table_process.MOST_CPU_S} seconds, to be read, maybe because of"
+        " cells far away from its rows. Remove such cells, or save the file as CSV."
     )
 
 

@@ -46,21 +46,21 @@ def write_failed(original: Original, results: Iterable[ItemResult], to: Path, ch
     `results` are as `failed_file` takes them. Raises BatchUnreadable.
     """
     beside = to.with_name(f"{to.name}.reasons.csv")
-    held = failed_file(original, results, choice)
-    encoder = getincrementalencoder(held.encoding)()
-    count, line, is_told_within = 0, 1, True
+    failed = failed_file(original, results, choice)
+    encoder = getincrementalencoder(failed.encoding)()
+    count, line, are_all_explained = 0, 1, True
     with new_file(to) as file, new_file(beside) as reasons:
         reasons.content.write(_row(_REASONS))
-        for piece in held.pieces:
+        for piece in failed.pieces:
             if (result := piece.result) is not None:
                 count += 1
-                is_told_within = is_told_within and piece.has_reason
+                are_all_explained = are_all_explained and piece.has_reason
                 own = result.index, piece.line, result.key, result.status, plain(result.body)
                 reasons.content.write(_row((line, *own)))
-            file.content.write(_encoded(piece.text, encoder, held.encoding))
+            file.content.write(_encoded(piece.text, encoder, failed.encoding))
             line += piece.text.count("\n")
         file.is_kept = bool(count)
-        reasons.is_kept = file.is_kept and choice.with_reasons and not is_told_within
+        reasons.is_kept = file.is_kept and choice.with_reasons and not are_all_explained
     return Written(count, to, beside if reasons.is_kept else None)
 
 

@@ -130,8 +130,8 @@ def _rows(original: Original, file: RowFile, results: Iterable[ItemResult], choi
     else:
         encoding = transparent_encoding(path)
         elements, noted, is_quoted = text_lines(path, encoding), None, True
-    is_told = original.has_rows_of_the_service
-    located = _of_the_service(results, choice) if is_told else _located_here(original, file, results)
+    is_of_service = original.has_rows_of_the_service
+    located = _of_the_service(results, choice) if is_of_service else _located_here(original, file, results)
     return FailedFile(_pieces_of_rows(_spans(original, elements, located), noted, is_quoted), encoding)
 
 

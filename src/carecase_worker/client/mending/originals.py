@@ -61,8 +61,8 @@ def original_of(file: OriginalFile, job: Job) -> Original:
         why = f" As given, it has no items: {error}"
     if first is None:
         raise BatchUnreadable(
-            f"{name}: is not the file of job {job.job_id}; its digest differs. Give the very file that was"
-            " sent, unchanged since, and the mapping that was given with it. Of a job that retry made, give the job"
+            f"{name}: is not the file of job {job.job_id}; its digest differs. Give the file exactly as"
+            " it was sent, with its mapping. If retry made the job, name the job"
             f" that was retried.{why}"
         )
     return Original(file, job, first)

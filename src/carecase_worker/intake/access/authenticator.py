@@ -123,7 +123,7 @@ class Authenticator:
             raise _bad("The bearer token names no client in its client_id.")
         client = claims.get("client_id", by_key)
         if not isinstance(client, str) or client not in self._clients or by_key not in (None, client):
-            raise _bad("The API key and the bearer token do not belong to one client.")
+            raise _bad("The API key and the bearer token do not belong to the same client.")
         subject = claims.get("sub", client) or client
         if not subject.isprintable():
             raise _bad("The token's `sub` contains non-printable characters.")
@@ -170,8 +170,8 @@ class Authenticator:
             return None
         if verified.algorithm == "HS256":
             return verified
-        is_held = self._key_set is not None and self._key_set.holds(verified.key_id, verified.keys[0])
-        return verified if is_held else None
+        is_current = self._key_set is not None and self._key_set.holds(verified.key_id, verified.keys[0])
+        return verified if is_current else None
 
     def _verify(self, token: str) -> _Verified:
         """Verify a token, and cache it. Raises AccessRefused, KeysUnavailable."""
@@ -215,7 +215,7 @@ class Authenticator:
 
     def _require_unrevoked(self, kind: Revocable, value: object) -> None:
         if self._revocations.holds(kind, value):
-            raise _bad(f"{_REVOKED[kind]} has been revoked. Ask those who run the service.")
+            raise _bad(f"{_REVOKED[kind]} has been revoked. Ask the operator of the service.")
 
     def _keys(self, algorithm: object, key_id: str | None) -> Sequence[str | PyJWK]:
         """Return the keys to verify a token with, by its `kid`; each key has one algorithm. Raises AccessRefused."""
@@ -260,8 +260,8 @@ def authorise_dry_run(caller: Caller, dry_run: bool) -> None:
     if dry_run and not caller.dry_runs:
         raise AccessRefused(
             AccessFault.NOT_GRANTED,
-            "This client may not make dry runs. Send the batch with validateOnly to hold it to the rules, or ask those"
-            " who run the service for dry_runs.",
+            "This client may not make dry runs. Send the batch with validateOnly to check the rules alone, or ask the"
+            " operator of the service for dry_runs.",
         )
 
 

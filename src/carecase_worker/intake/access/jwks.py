@@ -60,8 +60,8 @@ class Jwks:
         An unknown id triggers a refetch, but not sooner than `refetch` after the last one: so a new key is found at
         once, and made-up ids cause no load.
         """
-        held = self._keys
-        if held is None or key_id not in held:
+        keys = self._keys
+        if keys is None or key_id not in keys:
             self._read_again(self._refetch_s, wait=True)
         else:
             self._read_again(self._refresh_s, wait=False)
@@ -120,8 +120,8 @@ def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> d
     """
     short = 0
     keys: dict[str | None, PyJWK] = {}
-    held = json.loads(document)
-    described_keys = held.get("keys") if isinstance(held, dict) else None
+    key_set = json.loads(document)
+    described_keys = key_set.get("keys") if isinstance(key_set, dict) else None
     for described in described_keys if isinstance(described_keys, list) else ():
         if (
             not isinstance(described, dict)

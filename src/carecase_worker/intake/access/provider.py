@@ -53,10 +53,10 @@ def provider_remarks(oidc: OidcSettings, jwt: JwtSettings, page: str | None) -> 
     yield from _methods(oidc, published)
     yield from _keys(jwt, published)
     if jwt.issuer != oidc.issuer:
-        text = "is not oidc.issuer: right only if the provider writes another iss into access tokens than its own name"
+        text = "differs from oidc.issuer: right only if the iss of the provider's access tokens is not its own name"
         yield Remark("jwt.issuer", text, is_mistake=False)
     if page is None:
-        text = "that the provider lets the page in (redirect URI, CORS) is not tried; name its address: --page https://HOST/app"
+        text = "redirect URI and CORS are not checked; for that, give the page's address: --page https://HOST/app"
         yield Remark("oidc.client_id", text, is_mistake=False)
     else:
         yield from _page(oidc, published, page)
@@ -68,23 +68,27 @@ def _published(oidc: OidcSettings) -> "Iterator[Remark] | Any":
     is_needed = oidc.authorization_endpoint is None or oidc.token_endpoint is None
     answer = _asked(url)
     if answer is None:
-        text = f"{url} does not answer; is the address right, the provider up, and its certificate trusted here?"
+        text = f"{url} does not respond; check the address, the provider, and that this machine trusts its certificate"
         yield Remark("oidc.issuer", text, is_needed)
         return None
     if answer.status != 200:
-        more = "set oidc.issuer to where it leads" if 300 <= answer.status < 400 else "is it the issuer's address?"
-        text = f"{url} answers {answer.status}, not with the configuration document; {more}"
+        more = (
+            "set oidc.issuer to where it leads"
+            if 300 <= answer.status < 400
+            else "check that it is the issuer's address"
+        )
+        text = f"{url} responds with {answer.status} instead of the configuration document; {more}"
         yield Remark("oidc.issuer", text, is_needed)
         return None
     document = _document_of(answer.content)
     if document is None:
-        yield Remark("oidc.issuer", f"{url} is no configuration document: it is no JSON object", is_needed)
+        yield Remark("oidc.issuer", f"{url} is not a configuration document: it is not a JSON object", is_needed)
         return None
     named = document.get("issuer")
     if named != oidc.issuer:
         is_name = isinstance(named, str) and named.isprintable() and 0 < len(named) <= _MOST_CHARACTERS
-        told = named if is_name else f"by another name, which {url} says"
-        text = f"the provider calls itself {told}; set oidc.issuer to that, letter for letter"
+        shown = named if is_name else f"by another name, which {url} says"
+        text = f"the provider calls itself {shown}; set oidc.issuer to exactly that"
         yield Remark("oidc.issuer", text, is_needed)
     return document
 
@@ -93,7 +97,7 @@ def _endpoints(oidc: OidcSettings, published: Mapping[str, Any]) -> Iterator[Rem
     for name in _ENDPOINTS:
         url: Any = getattr(oidc, name) or published.get(name)
         if not _is_secure(url):
-            yield Remark(f"oidc.{name}", "is published by the provider neither as https nor at all; set it")
+            yield Remark(f"oidc.{name}", "is not published by the provider as an https URL; set it")
         elif name == "token_endpoint" and _origin_of(url) not in oidc.origins:
             yield Remark(f"oidc.{name}", f"must be set: it is at another host than the issuer, {_origin_of(url)}")
 
@@ -102,14 +106,14 @@ def _methods(oidc: OidcSettings, published: Mapping[str, Any]) -> Iterator[Remar
     """Yield what the provider says that it does not take of what the page sends."""
     methods = published.get("code_challenge_methods_supported")
     if methods is None:
-        text = "the provider does not say that it takes PKCE; see that the client there has it, with S256"
+        text = "the provider does not announce PKCE; check that the client there has it, with S256"
         yield Remark("oidc.client_id", text, is_mistake=False)
     elif "S256" not in _names(methods):
         yield Remark(
-            "oidc.client_id", "the provider does not take PKCE with S256, which the page uses; turn it on there"
+            "oidc.client_id", "the provider does not support PKCE with S256, which the page uses; enable it there"
         )
     if (flows := published.get("response_types_supported")) is not None and "code" not in _names(flows):
-        yield Remark("oidc.client_id", "the provider does not take the authorization code flow; turn it on there")
+        yield Remark("oidc.client_id", "the provider does not support the authorization code flow; enable it there")
     if (scopes := published.get("scopes_supported")) is not None:
         absent = [scope for scope in oidc.scopes if scope not in _names(scopes)]
         if absent:
@@ -121,7 +125,9 @@ def _keys(jwt: JwtSettings, published: Mapping[str, Any]) -> Iterator[Remark]:
     """Yield what keeps tokens of the provider from being checked by the keys that are configured."""
     url, source = published.get("jwks_uri"), jwt.jwks_source
     if not _is_secure(url):
-        yield Remark(source, "the provider publishes no jwks_uri; are the keys those of its access tokens?", False)
+        yield Remark(
+            source, "the provider publishes no jwks_uri; check that the keys are those of its access tokens", False
+        )
         return
     if url == jwt.jwks_url:
         return  # these are looked at by themselves
@@ -154,9 +160,9 @@ def _page(oidc: OidcSettings, published: Mapping[str, Any], page: str) -> Iterat
     for name, (url, form) in asked.items():
         answer = _asked(url, form, origin)
         if answer is None:
-            yield Remark("oidc.issuer", f"its {name} does not answer")
+            yield Remark("oidc.issuer", f"its {name} does not respond")
         elif answer.headers.get("access-control-allow-origin") not in ("*", origin):
-            text = f"its {name} does not let a page from {origin} ask it; allow that origin (CORS) at the provider"
+            text = f"its {name} does not allow requests from {origin}; allow that origin (CORS) at the provider"
             yield Remark("oidc.issuer", text)
     if _is_secure(place := oidc.authorization_endpoint or published.get("authorization_endpoint")):
         yield from _redirect(oidc, str(place), f"{page.rstrip('/')}/{_LEADS_BACK}")

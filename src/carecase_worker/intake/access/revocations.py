@@ -89,7 +89,7 @@ class Revocations:
                 self._read_changed(file)
             except (OSError, ValueError) as error:
                 self._seen = None
-                self._tell((f"cannot be read ({getattr(error, 'strerror', None) or 'it is not text'})",))
+                self._log_all((f"cannot be read ({getattr(error, 'strerror', None) or 'it is not text'})",))
 
     def _read_changed(self, file: Path) -> None:
         """Reload the list if it has changed, and once more at the next check: two quick changes may look like one."""
@@ -98,10 +98,10 @@ class Revocations:
         has_changed, self._seen = seen != self._seen, seen
         if has_changed or self._has_changed:
             self._entries, wrong = entries_of(file.read_text("utf-8"))
-            self._tell(tuple(f"line {number} is not an entry: give kind and value, as jti ID" for number in wrong))
+            self._log_all(tuple(f"line {number} is not an entry: give kind and value, as jti ID" for number in wrong))
         self._has_changed = has_changed
 
-    def _tell(self, faults: tuple[str, ...]) -> None:
+    def _log_all(self, faults: tuple[str, ...]) -> None:
         for fault in faults if faults != self.faults else ():
             _log.error("jwt.revoked_file has faults", reason=fault)
         self.faults = faults

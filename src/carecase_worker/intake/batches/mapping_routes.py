@@ -17,7 +17,7 @@ def mapping_routes(mappings: Mappings, caller: Callable[..., Awaitable[Caller]])
 
     @router.get("/mappings", operation_id="ListMappings", summary="Mappings of the caller's files", status_code=200)
     async def list_mappings(request: Request, who: Annotated[Caller, Depends(caller)]) -> Response:
-        told = envelope(request.scope["carecase.activity"], mappings.told(who.client))
-        return Response(told, 200, {"Vary": "Accept"}, json_type_of(request))
+        content = envelope(request.scope["carecase.activity"], mappings.documents(who.client))
+        return Response(content, 200, {"Vary": "Accept"}, json_type_of(request))
 
     return router

@@ -45,24 +45,24 @@ class Mappings:
             return None
         if name == EPISODES:
             return EpisodeMapping().of_care_plan(care_plan)
-        held = self.by_client.get(client, {})
-        if name not in held:
-            close = closest(name, held)
+        own = self.by_client.get(client, {})
+        if name not in own:
+            close = closest(name, own)
             meant = f"; did you mean {close}?" if close else "."
             raise BatchRefused(
                 BatchFault.NO_MAPPING,
-                f"This client has no mapping of that name{meant} Ask those who run the service for it, or leave out"
+                f"This client has no mapping of that name{meant} Ask the operator of the service for it, or leave out"
                 " mapping and name the columns as the fields.",
             )
-        return held[name]
+        return own[name]
 
-    def told(self, client: str) -> list[dict[str, Any]]:
+    def documents(self, client: str) -> list[dict[str, Any]]:
         """Return the mappings that a client may name, the shipped one last, with what its files are."""
-        own = [_told(name, mapping) for name, mapping in self.by_client.get(client, {}).items()]
+        own = [_document(name, mapping) for name, mapping in self.by_client.get(client, {}).items()]
         return [*own, _EPISODES]
 
 
-def _told(name: str, mapping: FileMapping) -> dict[str, Any]:
+def _document(name: str, mapping: FileMapping) -> dict[str, Any]:
     return {
         "name": name,
         "mediaType": media_type_for(mapping),

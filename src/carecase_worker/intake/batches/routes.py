@@ -24,7 +24,7 @@ from carecase_worker.intake.access.audit_trail import Audited, Recorder
 from carecase_worker.intake.access.authenticator import Caller, authorise_database, authorise_dry_run
 from carecase_worker.intake.batches.body_timeout import in_time
 from carecase_worker.intake.batches.mappings import Mappings
-from carecase_worker.intake.batches.upload import Incoming, Told
+from carecase_worker.intake.batches.upload import Incoming, OpenResponse
 from carecase_worker.intake.batches.validate_only import BatchCheck
 from carecase_worker.intake.http.middleware.access_log import add_log_fields, since_received, span_of
 from carecase_worker.intake.http.requests.headers import IdempotencyKey, Prefer
@@ -132,8 +132,8 @@ class Intake:
                     audited, target, BatchCheck(rules, self.admissions.bounds, result), body, opened
                 )
                 pieces = result.document(request.scope["carecase.activity"], document)
-                return Told(self.threads.pieces(caller.client, pieces), result.media_type, stack.pop_all())
-            wanted = self.acceptances.held.wanted(request)
+                return OpenResponse(self.threads.pieces(caller.client, pieces), result.media_type, stack.pop_all())
+            wanted = self.acceptances.long_poll.wanted(request)
             sender = Sender(
                 caller.client,
                 caller.user,

@@ -87,7 +87,7 @@ class Incoming:
         self.opened.holds(self.body.buffered_bytes + self.batch.buffered_bytes + _CUT_FROM_BYTES)
 
 
-class Told(StreamingResponse):
+class OpenResponse(StreamingResponse):
     """A response to a body; the body counts as open until the response is sent, since its unread rest takes memory."""
 
     def __init__(self, document: AsyncIterator[bytes], media_type: str, open_until_then: ExitStack) -> None:

@@ -60,5 +60,5 @@ class BatchCheck:
                 raise BatchRefused(
                     BatchFault.NOT_JSON, "The body is nested too deeply. Send an array of CareCase objects."
                 ) from None
-            told = [one if isinstance(one, Outcome) else VALID for one in judged]
-            self._pieces.append(self._form.whole(chunk.first, ChunkOutcomes(keys, told, chunk.lines)))
+            outcomes = [one if isinstance(one, Outcome) else VALID for one in judged]
+            self._pieces.append(self._form.whole(chunk.first, ChunkOutcomes(keys, outcomes, chunk.lines)))

@@ -33,8 +33,8 @@ _log = logger("intake")
 def accepted(request: Request, job: Job, pace: Throughput, headers: dict[str, str] | None = None) -> Response:
     """Make the 202 of a job that is not final."""
     root_path = request.scope["root_path"]
-    told = {"Location": job_path(job.job_id, root_path), "Retry-After": retry_after(pace), **(headers or {})}
-    return Response(envelope(job.job_id, job=job_document(job, root_path)), 202, told, json_type_of(request))
+    all_headers = {"Location": job_path(job.job_id, root_path), "Retry-After": retry_after(pace), **(headers or {})}
+    return Response(envelope(job.job_id, job=job_document(job, root_path)), 202, all_headers, json_type_of(request))
 
 
 def notify(notifier: Notifier, database: str, chunks: Iterable[ChunkRef]) -> None:
@@ -59,7 +59,7 @@ class Acceptances:
 
     store: LoopStore
     notifier: Notifier
-    held: LongPoll
+    long_poll: LongPoll
     threads: ClientThreads
     results: Results
 
@@ -81,7 +81,7 @@ class Acceptances:
                 return await self.store.job(job_id)
 
         try:
-            job = await self.held.job(request, job_id, wanted.wait, read)
+            job = await self.long_poll.job(request, job_id, wanted.wait, read)
             headers = applied(wanted, job.state.final, of_batch=True)
             if not job.state.final:
                 return accepted(request, job, await self.store.pace(job.database), headers)

@@ -20,7 +20,7 @@ class JobEvents:
     listener: Listener
     job_id: str
     sent: set[int] | None
-    _told: tuple[str, int] | None = field(default=None, init=False)
+    _last_progress: tuple[str, int] | None = field(default=None, init=False)
     _final: bool = field(default=False, init=False)
 
     async def stream(self) -> AsyncIterator[bytes]:
@@ -44,8 +44,8 @@ class JobEvents:
         if job.state.final:
             self._final = True
             yield event("final", document, END)
-        elif progress != self._told:
-            self._told = progress
+        elif progress != self._last_progress:
+            self._last_progress = progress
             yield event("progress", document)
 
     def _outcomes(self, job: Job, committed: list[int], sent: set[int]) -> Iterator[bytes]:

@@ -61,8 +61,8 @@ def _items(store: JobStore, seals: Seals, job: Job) -> Iterator[list[msgspec.Raw
     numbers = range(len(job.chunk_firsts))
     for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
         some = numbers[start : start + _CHUNKS_AT_ONCE]
-        held = zip(some, store.outcomes(job.job_id, some), store.payloads(job.job_id, some), strict=True)
-        for number, packed, payload in held:
+        stored = zip(some, store.outcomes(job.job_id, some), store.payloads(job.job_id, some), strict=True)
+        for number, packed, payload in stored:
             if packed is None or payload is None:
                 continue
             ref = ChunkRef(job.job_id, number)

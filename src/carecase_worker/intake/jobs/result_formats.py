@@ -8,7 +8,7 @@ from fastapi import Request
 from carecase_worker.batches.line_numbers import lines_of_runs
 from carecase_worker.batches.payloads import ChunkOutcomes
 from carecase_worker.files import acknowledgement
-from carecase_worker.files.acknowledgement import Told
+from carecase_worker.files.acknowledgement import ItemRow
 from carecase_worker.intake.http.requests.negotiation import CSV_TYPE, json_type_of, prefers_csv
 from carecase_worker.intake.jobs.documents import indexed_items, items, multi_status
 
@@ -49,8 +49,8 @@ class JsonResult:
     def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
         """Encode the items at some indices of a chunk, each with its index in the batch."""
         lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else []
-        told = [(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places]
-        return indexed_items(told, [lines[place] for place in places] if lines else ())
+        indexed = [(first + place, chunk.keys[place], chunk.outcomes[place]) for place in places]
+        return indexed_items(indexed, [lines[place] for place in places] if lines else ())
 
     def document(self, job_id: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
         """Yield the document around its items, piece by piece."""
@@ -76,8 +76,8 @@ class CsvResult:
         """Encode the items at some indices of a chunk."""
         self._of_rows = self._of_rows or bool(chunk.lines)
         lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else [None] * len(chunk.keys)
-        told = (
-            Told(
+        items = (
+            ItemRow(
                 first + place,
                 chunk.keys[place],
                 one.kind.status,
@@ -89,7 +89,7 @@ class CsvResult:
             for place in places
             for one in (chunk.outcomes[place],)
         )
-        return acknowledgement.rows(told, self._of_rows)
+        return acknowledgement.rows(items, self._of_rows)
 
     def document(self, _: str, pieces: Iterable[bytes], /) -> Iterator[bytes]:
         """Yield the header row, whose columns depend on the first items, then all rows."""

@@ -33,6 +33,7 @@ from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admission, Admitted
 from carecase_worker.store.pending_batch import Admissions, Sender
 from carecase_worker.store.queries.job_lists import JobFilter, JobLists
+from carecase_worker.store.queries.workload import Workload
 from carecase_worker.telemetry import logger
 
 _log = logger("intake")
@@ -46,11 +47,12 @@ class Jobs:
     """The operations of the job routes."""
 
     store: JobStore
+    workload: Workload
     reads: LoopStore
     lists: JobLists
     notifier: Notifier
     admissions: Admissions
-    held: LongPoll
+    long_poll: LongPoll
     threads: ClientThreads
     results: Results
     new_id: Callable[[], UUID]
@@ -68,8 +70,8 @@ class Jobs:
 
     async def once_final(self, request: Request, job_id: str, caller: Caller) -> tuple[Job, dict[str, str]]:
         """Read a job of the caller, by long poll if preferred, and make the headers for that. Raises as `job` does."""
-        wanted, name, read = self.held.wanted(request), _canonical(job_id), partial(self.read, job_id, caller)
-        job = await self.held.job(request, name, wanted.wait, read) if wanted.wait else await read()
+        wanted, name, read = self.long_poll.wanted(request), _canonical(job_id), partial(self.read, job_id, caller)
+        job = await self.long_poll.job(request, name, wanted.wait, read) if wanted.wait else await read()
         add_log_fields(request.scope, database=job.database)
         return job, applied(wanted, final=True)
 
@@ -127,7 +129,7 @@ class Jobs:
         verdict, to_notify = self.store.cancel(job.job_id)
         if verdict is Cancelled.FINAL:
             raise JobConflict(_FINAL)
-        answer = accepted(request, self.store.job(job.job_id), self.store.pace(job.database))
+        answer = accepted(request, self.store.job(job.job_id), self.workload.pace(job.database))
         answer.background = BackgroundTask(notify, self.notifier, job.database, to_notify)
         return answer
 
@@ -172,7 +174,7 @@ class Jobs:
         if new.expired:
             raise JobConflict("The items were retried before, and the result of that is no longer kept.")
         add_log_fields(request.scope, database=new.database, items=new.total, new_job_id=new.job_id)
-        answer = accepted(request, new, self.store.pace(new.database))
+        answer = accepted(request, new, self.workload.pace(new.database))
         answer.background = BackgroundTask(notify, self.notifier, new.database, admission.to_notify)
         return answer
 

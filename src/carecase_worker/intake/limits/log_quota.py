@@ -19,21 +19,21 @@ class LogQuota:
     left_out: int = 0
     _second: float = float("-inf")
     _taken: int = 0
-    _untold: int = 0
+    _unlogged: int = 0
 
     def takes(self) -> bool:
         """Return whether to write one more line, and count it."""
         now = self.seconds()
         if now - self._second >= 1:
             self._second, self._taken = now, 0
-            if self._untold:
-                _log.warning("requests of unknown callers are not in the log", count=self._untold)
-                self._untold = 0
+            if self._unlogged:
+                _log.warning("requests of unknown callers are not in the log", count=self._unlogged)
+                self._unlogged = 0
         if self._taken < self.per_second:
             self._taken += 1
             return True
         self.left_out += 1
-        self._untold += 1
+        self._unlogged += 1
         return False
 
     def __call__(self) -> Iterator[MetricSample]:

@@ -25,12 +25,12 @@ class SingleFlight(Generic[_T]):
         self._seconds = seconds
         self._turn = asyncio.Lock()
         self._thread = CapacityLimiter(1)
-        self._told: tuple[_T, float] | None = None
+        self._cached: tuple[_T, float] | None = None
 
     async def __call__(self) -> _T:
         """Return the value. Raises the errors of `make`; the next call then tries again."""
         async with self._turn:
-            if self._told is None or self._seconds() - self._told[1] >= self._kept_s:
+            if self._cached is None or self._seconds() - self._cached[1] >= self._kept_s:
                 made = await run_sync(self._make, limiter=self._thread)
-                self._told = made, self._seconds()
-            return self._told[0]
+                self._cached = made, self._seconds()
+            return self._cached[0]

@@ -260,9 +260,9 @@ def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None
     def openapi() -> dict[str, Any]:
         described = from_fastapi()
         described.setdefault("servers", [{"url": root_path or "/"}])
-        held = described.setdefault("components", {}).setdefault("schemas", {})
-        if "CareCase" not in held:
-            held.update(schemas())
+        existing = described.setdefault("components", {}).setdefault("schemas", {})
+        if "CareCase" not in existing:
+            existing.update(schemas())
             for operation in (each for path in described["paths"].values() for each in path.values()):
                 name = operation["operationId"]
                 operation["description"] = OPERATIONS[name]
@@ -271,7 +271,7 @@ def publish(app: FastAPI, both_credentials: bool, root_path: str | None) -> None
                 _say_what_parameters_are(operation.get("parameters", ()))
                 _say_who_may_call(operation, both_credentials)
             for name in ("HTTPValidationError", "ValidationError"):
-                held.pop(name, None)
+                existing.pop(name, None)
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]

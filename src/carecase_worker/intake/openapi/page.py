@@ -31,12 +31,12 @@ def add_public(app: FastAPI) -> None:
 
     @lru_cache(_PREFIXES)
     def description(root_path: str) -> StaticDocument:
-        told = app.openapi()
-        servers = told["servers"]
+        document = app.openapi()
+        servers = document["servers"]
         if root_path and {"url": root_path} not in servers:
-            told = {**told, "servers": [{"url": root_path}, *servers]}
+            document = {**document, "servers": [{"url": root_path}, *servers]}
         return StaticDocument.of(
-            json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
+            json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
         )
 
     async def openapi(request: Request) -> Response:

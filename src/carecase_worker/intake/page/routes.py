@@ -44,8 +44,8 @@ issuer, and no text becomes markup."""
 def add_page(app: FastAPI, settings: IntakeSettings, oidc: OidcSettings) -> None:
     """Add the routes of the page. Its links are relative, so it works under any path prefix."""
     documents = _documents(oidc.origins)
-    told = json.dumps({"require": settings.require, "oidc": _sign_in_settings(oidc)}).encode()
-    configuration = StaticDocument.of(told, "application/json", _headers(oidc.origins))
+    content = json.dumps({"require": settings.require, "oidc": _sign_in_settings(oidc)}).encode()
+    configuration = StaticDocument.of(content, "application/json", _headers(oidc.origins))
 
     async def index(request: Request) -> Response:
         return documents[_INDEX].answer(request)

@@ -76,8 +76,8 @@ class JwtSettings(Section):
     @property
     def secrets(self) -> tuple[str, ...]:
         """The HS256 secrets; the first one signs."""
-        held = (self.secret.get_secret_value(),) if self.secret else ()
-        return (*held, *parse_secrets(self.other_secrets.get_secret_value() if self.other_secrets else ""))
+        first = (self.secret.get_secret_value(),) if self.secret else ()
+        return (*first, *parse_secrets(self.other_secrets.get_secret_value() if self.other_secrets else ""))
 
 
 class AuditSettings(Section):

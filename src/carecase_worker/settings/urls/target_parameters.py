@@ -24,10 +24,10 @@ _MAY_REPEAT = frozenset({"host", "port"})
 
 def connect_timeout(url: str, usual: timedelta) -> timedelta:
     """Return the connect timeout of a URL, or `usual` if it has none; timedelta.max stands for no timeout."""
-    told = parse_qs(url.partition("?")[2], keep_blank_values=True).get("connect_timeout")
-    if told is None:
+    given = parse_qs(url.partition("?")[2], keep_blank_values=True).get("connect_timeout")
+    if given is None:
         return usual
-    seconds = int(told[-1]) if re.fullmatch("[0-9]{1,9}", told[-1]) else 0  # libpq takes 0 and less for no timeout
+    seconds = int(given[-1]) if re.fullmatch("[0-9]{1,9}", given[-1]) else 0  # libpq takes 0 and less for no timeout
     return timedelta(seconds=seconds) if seconds else timedelta.max
 
 

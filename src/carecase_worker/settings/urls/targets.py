@@ -61,10 +61,10 @@ def target_url(text: str) -> str:
 def _check_sqlite(text: str, found: "re.Match[str]") -> None:
     should = "must be sqlite:///path, or sqlite:////path from the root, of a file"
     if not re.match(r"sqlite(\+\w+)?:///[^?]", text):
-        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
+        raise ValueError(f"{should}; a database in memory would be lost, and each process would have its own")
     path = found["path"] or ""
     if path == ":memory:" or path.endswith("/"):
-        raise ValueError(f"{should}; a database in memory would be lost, and is another one in each process")
+        raise ValueError(f"{should}; a database in memory would be lost, and each process would have its own")
     if "?" in text:
         raise ValueError(f"{should}, without options after a ?")
 
@@ -92,8 +92,8 @@ def _is_matching(hosts: Sequence[str], ports: Sequence[str]) -> bool:
         return not ports and all(re.fullmatch(r"[^:]+(:[0-9]{1,5})?", one) for one in hosts)
     if hosts and ":" in hosts[0]:
         return not ports and re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", hosts[0]) is not None
-    told = len(hosts[0].split(",")) if hosts else 1
-    return not ports or len(numbers) == told
+    hosts_count = len(hosts[0].split(",")) if hosts else 1
+    return not ports or len(numbers) == hosts_count
 
 
 def _targets() -> str:

@@ -200,12 +200,12 @@ def require_admitted(admission: Admission) -> Admission:
             raise BacklogFull("Too much accepted work is still open. Send the batch again later.")
         case Admitted.CROWDED:
             raise BacklogFull(
-                f"Uploads and open jobs fill {_WHOSE[admission.whose]} of what is kept for this database."
+                f"Uploads and open jobs fill {_WHOSE[admission.whose]} of the storage for this database."
                 " Send the batch again once some of them have ended."
             )
         case Admitted.USED:
             raise StorageFull(
-                f"Jobs and results fill {_WHOSE[admission.whose]} of what is kept for this database. Purge final jobs"
+                f"Jobs and results fill {_WHOSE[admission.whose]} of the storage for this database. Purge final jobs"
                 " that are not needed any more (DELETE /jobs/{jobId}?purge=true), or wait until some expire."
             )
         case Admitted.LOST:

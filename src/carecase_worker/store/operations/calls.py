@@ -19,7 +19,7 @@ TROUBLE_FIELDS = ("since_ms", "reason")
 
 
 def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, bytes]) -> tuple[list[str], list[Any]]:
-    """Return the keys and arguments of `admit` for a batch and its last chunks."""
+    """Return the keys (after the prefix) and arguments of `admit` for a batch and its last chunks."""
     idempotency = [keys.idempotency(new.client, mark.key) for mark in new.marks]
     arguments = named(
         job=new.job_id,
@@ -46,7 +46,7 @@ def admit_call(keys: Keys, jobs: JobSettings, new: NewJob, last: Mapping[int, by
         backlog={"jobs": jobs.max_backlog_jobs, "bytes": jobs.max_backlog_bytes},
         limits=limits_of(jobs),
     )
-    return [keys.prefix, *places_of(keys, new.job_id), *idempotency], [
+    return [*places_of(keys, new.job_id), *idempotency], [
         arguments,
         new.key_set,
         new.seal.inner,

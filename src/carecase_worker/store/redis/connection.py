@@ -1,6 +1,6 @@
 """Redis connections, and redis-py errors translated into StoreUnavailable.
 
-Only this module and the job store import redis.
+Only this module imports redis.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _SAID = {
     "WRONGPASS": "refuses the credentials; check {setting}",
     "NOPERM": "refuses a command to this user; check its ACL",
     "OOM": "is full; give Redis more memory",
-    "READONLY": "is a replica and takes no writes; it is looked up again, check which server {setting} names",
+    "READONLY": "is a replica and takes no writes; check which server {setting} names",
     "MASTERDOWN": "is a replica that has lost its primary; restore that, or check which server {setting} names",
     "CLUSTERDOWN": "is a cluster with a part down; restore that part",
     "LOADING": "is loading its data from disk; wait",

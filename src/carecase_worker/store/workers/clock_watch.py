@@ -13,7 +13,7 @@ def clock_fault(ahead: timedelta | None, clock: str = "this host's clock") -> st
     if ahead is None or abs(ahead) <= TOLERATED:
         return None
     side = "ahead of" if ahead > timedelta(0) else "behind"
-    return f"{clock} is {abs(ahead).total_seconds():.0f} s {side} Redis's; have both set by NTP"
+    return f"{clock} is {abs(ahead).total_seconds():.0f} s {side} Redis's; synchronise both by NTP"
 
 
 class ClockWatch:

@@ -10,7 +10,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, false, func, select, update
 
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY
-from carecase_worker.targets.dialects.upsert import ON_CREATE_ONLY, Held, Newer, Turn, Written, write_one_by_one
+from carecase_worker.targets.dialects.upsert import (
+    ON_CREATE_ONLY,
+    Newer,
+    Stored,
+    StoredCase,
+    Turn,
+    Written,
+    write_one_by_one,
+)
 from carecase_worker.targets.plan import Wave, WaveOfRows
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
@@ -35,24 +43,24 @@ class PortableUpsert:
 
     def __init__(self, insert: Insert) -> None:
         statement = insert(CARE_CASE)
-        new, held = statement.excluded, CARE_CASE.c
-        newer: ColumnElement[bool] = held[VERSION] < new[VERSION]
-        same_plan: ColumnElement[bool] = held[CARE_PLAN] == new[CARE_PLAN]
+        new, stored = statement.excluded, CARE_CASE.c
+        newer: ColumnElement[bool] = stored[VERSION] < new[VERSION]
+        same_plan: ColumnElement[bool] = stored[CARE_PLAN] == new[CARE_PLAN]
         values = {column.key: new[column.key] for column in CARE_CASE.c if column.key not in ON_CREATE_ONLY}
-        created = (held[ENTRY_VERSION] == held[VERSION]).label("created")
+        created = (stored[ENTRY_VERSION] == stored[VERSION]).label("created")
         self._guarded, self._free = (
-            statement.on_conflict_do_update(index_elements=[held[KEY]], set_=values, where=where).returning(
-                held[KEY], held[VERSION], created
+            statement.on_conflict_do_update(index_elements=[stored[KEY]], set_=values, where=where).returning(
+                stored[KEY], stored[VERSION], created
             )
             for where in (and_(newer, same_plan), newer)
         )
-        self._held = select(held[KEY], held[VERSION], held[ENTRY_VERSION], held[CARE_PLAN])
-        self._newer = select(func.count(), func.count().filter(held[ENTRY_VERSION] > bindparam("lowest"))).where(
-            held[VERSION] >= bindparam("highest")
+        self._stored = select(stored[KEY], stored[VERSION], stored[ENTRY_VERSION], stored[CARE_PLAN])
+        self._newer = select(func.count(), func.count().filter(stored[ENTRY_VERSION] > bindparam("lowest"))).where(
+            stored[VERSION] >= bindparam("highest")
         )
         self._backdate = (
             update(CARE_CASE)
-            .where(held[KEY] == bindparam(_ENTERED[KEY]), held[ENTRY_VERSION] > bindparam(_ENTERED[ENTRY_VERSION]))
+            .where(stored[KEY] == bindparam(_ENTERED[KEY]), stored[ENTRY_VERSION] > bindparam(_ENTERED[ENTRY_VERSION]))
             .values({name: bindparam(parameter) for name, parameter in _ENTERED.items() if name != KEY})
         )
 
@@ -75,10 +83,10 @@ class PortableUpsert:
     def compare_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> None:
         """Return None: there is no way but to read each case before and after."""
 
-    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+    def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
         """Read the stored cases with these keys; missing ones are left out."""
-        found = connection.execute(self._held.where(CARE_CASE.c[KEY].in_(keys)))
-        return {key: Held(*held) for key, *held in found}
+        found = connection.execute(self._stored.where(CARE_CASE.c[KEY].in_(keys)))
+        return {key: StoredCase(Stored(version, plan), entered) for key, version, entered, plan in found}
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
         """Count the cases of these keys that hold a version as new as all of these, or newer."""

@@ -26,19 +26,28 @@ class Written:
     updated: Collection[int]
 
 
-class Held(NamedTuple):
-    """Version, creating version and care plan of a stored case."""
+class Stored(NamedTuple):
+    """Version and care plan of a stored case."""
 
     version: int
-    entry_version: int
     care_plan: int
 
 
+class StoredCase(NamedTuple):
+    """A stored case, and the version that created it."""
+
+    stored: Stored
+    entry_version: int
+
+
 class Turn(NamedTuple):
-    """A case that was written in its turn: whether it was created; None, and what was held then, if it was left out."""
+    """A case that was written in its turn: whether it was created.
+
+    If it was left out, `created` is None, and `stored` is what the database had at that time, if anything.
+    """
 
     created: bool | None
-    held: Held | None = None
+    stored: Stored | None = None
 
 
 class Compared(NamedTuple):
@@ -62,7 +71,7 @@ class Upsert(Protocol):
         """Write the cases that pass the guards."""
         ...
 
-    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+    def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
         """Read the stored cases with these keys; missing ones are left out."""
         ...
 
@@ -104,7 +113,9 @@ def _write_one(upsert: Upsert, connection: Connection, wave: WaveOfRows, guard_c
     written = upsert.write(connection, wave, guard_care_plan)
     if written.created or written.updated:
         return Turn(created=bool(written.created))
-    held = upsert.held(connection, wave.keys).get(wave.keys[0])
-    if held is not None and held.entry_version > wave.versions[0]:
+    case = upsert.stored(connection, wave.keys).get(wave.keys[0])
+    if case is None:
+        return Turn(None)
+    if case.entry_version > wave.versions[0]:
         upsert.backdate(connection, wave)
-    return Turn(None, held)
+    return Turn(None, case.stored)

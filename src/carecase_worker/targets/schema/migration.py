@@ -22,7 +22,7 @@ def upgrade(engine: Engine) -> None:
         found = state_of(connection)
         _refuse_what_is_not_ours_to_change(found)
         config.attributes["connection"] = connection
-        if found.held or not _has_our_tables(connection):
+        if found.current or not _has_our_tables(connection):
             command.upgrade(config, "head")
         else:
             _adopt(found, config)
@@ -46,12 +46,12 @@ def _refuse_what_is_not_ours_to_change(found: SchemaState) -> None:
     if found.is_newer:
         usable = "; this version works with it" if not found.faults else ""
         raise SchemaRefused(
-            f"the schema is at revision {found.revision}, which is newer than this version's {found.wanted}"
-            f" and not for it to change{usable}"
+            f"the schema is at revision {found.revision}, newer than this version's {found.wanted}, so"
+            f" this version does not change it{usable}"
         )
-    if len(found.held) > 1:
+    if len(found.current) > 1:
         raise SchemaRefused(
-            f"the schema is at several revisions at once, {found.revision}: leave the right one in {VERSION_TABLE}"
+            f"the schema is at several revisions at once, {found.revision}: keep only the right one in {VERSION_TABLE}"
         )
 
 
@@ -59,8 +59,8 @@ def _adopt(found: SchemaState, config: Config) -> None:
     """Record this version's revision for tables that match it, such as after a restore without the revision table."""
     if found.faults:
         raise SchemaRefused(
-            f"the schema has our tables, though not as this version makes them ({found.faults[0]}), and no revision:"
-            f" restore {VERSION_TABLE} with them, or rename them"
+            f"the schema has no revision, and its tables differ from this version's ({found.faults[0]}):"
+            f" restore {VERSION_TABLE} with the tables, or rename them"
         )
     command.stamp(config, "head")
 

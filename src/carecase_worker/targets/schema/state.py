@@ -17,19 +17,19 @@ class SchemaState:
     """A database's schema compared with this version: both revisions, and the faults."""
 
     wanted: str
-    held: tuple[str, ...]
+    current: tuple[str, ...]
     known: bool
     faults: tuple[str, ...]
 
     @property
     def revision(self) -> str:
         """The database's revision, as people read it."""
-        return " and ".join(self.held) or "none"
+        return " and ".join(self.current) or "none"
 
     @property
     def is_newer(self) -> bool:
         """True if a newer version of this service migrated it."""
-        return len(self.held) == 1 and not self.known
+        return len(self.current) == 1 and not self.known
 
     @property
     def summary(self) -> str:
@@ -43,7 +43,7 @@ class SchemaState:
         if self.is_newer and lines:
             newer = f"it is at revision {self.revision}, newer than this version's {self.wanted}"
             return [f"{newer}, which cannot work with it: run the newer version", *lines]
-        if not self.is_newer and self.held != (self.wanted,):
+        if not self.is_newer and self.current != (self.wanted,):
             return [f"it is at revision {self.revision}, not {self.wanted}: run carecase db upgrade", *lines]
         return lines
 
@@ -74,9 +74,9 @@ def state_of(connection: Connection) -> SchemaState:
     """Compare the schema that a connection works in with this version."""
     dialect_of(connection).schema.begin_comparison(connection)
     context, ours = context_of(connection), scripts()
-    held = tuple(sorted(_heads(connection)))
+    current = tuple(sorted(_heads(connection)))
     known = {script.revision for script in ours.walk_revisions()}
-    return SchemaState(ours.get_current_head() or "", held, known.issuperset(held), tuple(faults_of(context)))
+    return SchemaState(ours.get_current_head() or "", current, known.issuperset(current), tuple(faults_of(context)))
 
 
 def _heads(connection: Connection) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ from sqlalchemy import Connection, select
 
 from carecase_worker.cases.care_case import FIELDS, KEY, UPDATE_DATE, UPDATE_USER
 from carecase_worker.cases.outcomes import WOULD_CREATE, Kind, Outcome, would_update
-from carecase_worker.targets.dialects.upsert import ComparableUpsert, Held, Newer, Turn, Written, write_one_by_one
+from carecase_worker.targets.dialects.upsert import ComparableUpsert, Newer, StoredCase, Turn, Written, write_one_by_one
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.tables import CARE_CASE
 
 _COMPARED = [CARE_CASE.c[field.name] for field in FIELDS]
-_HELD = select(*_COMPARED).order_by(CARE_CASE.c[KEY])
-_LOCKED = _HELD.with_for_update(key_share=True)
+_STORED = select(*_COMPARED).order_by(CARE_CASE.c[KEY])
+_LOCKED = _STORED.with_for_update(key_share=True)
 """The same, locked in key order like the upsert, so that nothing changes between reading and writing."""
 _KEY_PLACE = next(place for place, field in enumerate(FIELDS) if field.name == KEY)
 _AUDITED = frozenset({UPDATE_DATE, UPDATE_USER})
@@ -39,16 +39,16 @@ class ComparingUpsert:
         before = _read(connection, wave.keys, _LOCKED)
         written = self._upsert.write(connection, wave, guard_care_plan)
         if before and written.updated:
-            after = _read(connection, written.updated, _HELD)
+            after = _read(connection, written.updated, _STORED)
             for key, version in zip(wave.keys, wave.versions, strict=True):
                 if key in before and key in after:
                     changes = _changed(before[key], after[key])
                     self._changes[version] = self._alike.setdefault(changes, changes)
         return written
 
-    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+    def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
         """Read the stored cases with these keys; missing ones are left out."""
-        return self._upsert.held(connection, keys)
+        return self._upsert.stored(connection, keys)
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
         """Count the cases of these keys that hold a version as new as all of these, or newer."""

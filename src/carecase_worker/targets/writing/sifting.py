@@ -246,8 +246,8 @@ class Sifter:
 
         The case is a copy of a stored one, which was accepted before, or else a suspect with only its required fields.
         """
-        held = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
-        copy = [{column.key: held[column] for column in CARE_CASE.c}] if held else []
+        stored = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
+        copy = [{column.key: stored[column] for column in CARE_CASE.c}] if stored else []
         others = [*copy, _bare(next(iter(self._suspects.values())))]
         return any(self._takes(number, row) for number, row in enumerate(others))
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from carecase_worker.cases.care_case import CARE_PLAN
 from carecase_worker.cases.outcomes import CREATED, OTHER_CARE_PLAN, REFUSED, SUPERSEDED, UPDATED, Outcome
-from carecase_worker.targets.dialects.upsert import Held, Turn, Upsert
+from carecase_worker.targets.dialects.upsert import Stored, Turn, Upsert
 from carecase_worker.targets.plan import Entry, Wave, WaveOfRows, key_of
 from carecase_worker.targets.tables import VERSION
 
@@ -32,7 +32,7 @@ def apply_wave(connection: Connection, upsert: Upsert, wave: Wave, guard_care_pl
 def _are_superseded(connection: Connection, upsert: Upsert, wave: Wave) -> bool:
     """Return whether newer versions of all cases are there; then those that one of them created are backdated.
 
-    It spares reading and comparing what each case holds.
+    It spares reading and comparing each stored case.
     """
     newer = upsert.newer(connection, wave.keys, wave.versions)
     if newer.cases < len(wave.keys):
@@ -51,11 +51,16 @@ def _explain_skipped(
     entry date and user become this one's. Any other case was skipped by the care plan guard or by a trigger.
     """
     skipped = {key: version for key, version in zip(wave.keys, wave.versions, strict=True) if key not in written}
-    found = upsert.held(connection, [*skipped])
+    found = upsert.stored(connection, [*skipped])
     care_plans: dict[int, int] = {}
-    if guard_care_plan and any(key in found and found[key].version < version for key, version in skipped.items()):
+    if guard_care_plan and any(
+        key in found and found[key].stored.version < version for key, version in skipped.items()
+    ):
         care_plans = {key_of(entry): entry.row[CARE_PLAN] for entry in wave.entries()}
-    outcomes = {key: _left_out(found.get(key), version, care_plans.get(key)) for key, version in skipped.items()}
+    outcomes = {
+        key: _left_out(found[key].stored if key in found else None, version, care_plans.get(key))
+        for key, version in skipped.items()
+    }
     if any(key in found and found[key].entry_version > version for key, version in skipped.items()):
         upsert.backdate(connection, wave)
     return outcomes
@@ -65,13 +70,13 @@ def _outcome_of(entry: Entry, turn: Turn, guard_care_plan: bool) -> Outcome:
     """Return the outcome of a case that was written in its turn, as a wave of its own would give it."""
     if turn.created is not None:
         return CREATED if turn.created else UPDATED
-    return _left_out(turn.held, entry.row[VERSION], entry.row[CARE_PLAN] if guard_care_plan else None)
+    return _left_out(turn.stored, entry.row[VERSION], entry.row[CARE_PLAN] if guard_care_plan else None)
 
 
-def _left_out(held: Held | None, version: int, care_plan: int | None) -> Outcome:
-    """Return the outcome of a case that was not written, by what is held; `care_plan` is the guard's, if any."""
-    if held is not None and held.version >= version:
+def _left_out(stored: Stored | None, version: int, care_plan: int | None) -> Outcome:
+    """Return the outcome of a case that was not written, by what is stored; `care_plan` is the guard's, if any."""
+    if stored is not None and stored.version >= version:
         return SUPERSEDED
-    if held is not None and care_plan is not None and held.care_plan != care_plan:
+    if stored is not None and care_plan is not None and stored.care_plan != care_plan:
         return OTHER_CARE_PLAN
     return REFUSED

@@ -11,6 +11,7 @@ from carecase_worker.cases.outcomes import CANCELLED, UNAVAILABLE, UNTRUSTED, Ou
 from carecase_worker.clock import Random, Sleep, epoch_us, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.lease_store import LeaseStore
 from carecase_worker.store.operations.claims import ChunkResult, Claimed, Claims, Completed, Lease, RetryLater
 from carecase_worker.targets.case_versions import seq_of
 from carecase_worker.targets.plan import WritePlan
@@ -59,7 +60,8 @@ class Applied:
 class Applier:
     """The attempts at chunks of one process; `span` is that of the current attempt."""
 
-    store: JobStore
+    leases: LeaseStore
+    jobs: JobStore
     targets: Targets
     random: Random
     sleep: Sleep
@@ -79,11 +81,11 @@ class Applier:
         With a small chunk, also claim other ready ones. Raises StoreUnavailable.
         """
         with self.meter.stage(Stage.CLAIM):
-            claims = self.store.claim_group(ref, self.holder)
+            claims = self.leases.claim_group(ref, self.holder)
         first = claims[0][1]
         if first.verdict is Claimed.BUSY and self.is_dead(first.holder):
-            self.store.reclaim(first.holder)
-            return self.store.claim_group(ref, self.holder)
+            self.leases.reclaim(first.holder)
+            return self.leases.claim_group(ref, self.holder)
         return claims
 
     def prepared(self, lease: Lease, cancel: bool) -> WritePlan:
@@ -139,7 +141,7 @@ class Applier:
         self.meter.attempts(leases[0].database, len(leases), kind)
         self._after_failure(leases[0].database, kind, cause)
         wait = replace(wait, reason=_reason(kind, cause))
-        self.store.release([lease.chunk for lease in leases], self.holder, wait)
+        self.leases.release([lease.chunk for lease in leases], self.holder, wait)
         self.report.release(leases[0].database, (lease.chunk.job_id for lease in leases), wait.reason)
 
     def _after_failure(self, database: str, kind: FailureKind, cause: Cause | None) -> None:
@@ -154,8 +156,8 @@ class Applier:
             highest = self.targets.writer(lease.database).highest_version()
         except TargetFailure as failure:
             return self.fail(lease, failure.kind, failure.cause, cancel)
-        self.store.settle(lease.database, seq_of(highest))
-        claim = self.store.claim(lease.chunk, self.holder)
+        self.leases.settle(lease.database, seq_of(highest))
+        claim = self.leases.claim(lease.chunk, self.holder)
         if claim.lease is None:
             return Applied(claim.verdict.value)
         return self.run(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
@@ -174,7 +176,7 @@ class Applier:
 
     def _blank(self, lease: Lease) -> Chunk:
         """Return a placeholder with as many items as the leased chunk, all null."""
-        places = self.store.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
+        places = self.jobs.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
         return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
 
     def _plan(self, chunk: Chunk, lease: Lease, rehearse: Callable[[WritePlan], None]) -> WritePlan:
@@ -262,19 +264,21 @@ class Applier:
     def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool) -> Applied:
         chunks = [(lease.chunk, replace(one, packed=seal_result(self.seals, lease, one.packed))) for lease, one in done]
         with self.meter.stage(Stage.COMPLETE):
-            told = self.store.complete_all(chunks, self.holder if go_on else "")
+            completion = self.leases.complete_all(chunks, self.holder if go_on else "")
         database, failures = done[0][0].database, max(lease.history.failures for lease, _ in done)
         if any(one.database_answered for _, one in done):
             self.outages.answered(database, failures)
-        for (lease, one), verdict in zip(done, told.verdicts, strict=True):
+        for (lease, one), verdict in zip(done, completion.verdicts, strict=True):
             if verdict is Completed.KEPT:
                 self.report.keep(lease.database, lease.chunk.job_id, one.counts, lease.dry_run)
         for lease, _ in done:
-            if lease.chunk.job_id in told.final and lease.traceparent is not None:
+            if lease.chunk.job_id in completion.final and lease.traceparent is not None:
                 began_ns, job_id = epoch_us(lease.accepted_at) * 1000, lease.chunk.job_id
                 self.span.past("job", began_ns, lease.traceparent, job_id=job_id, database=database, items=lease.total)
         items = sum(sum(one.counts.values()) for _, one in done)
-        return Applied(told.verdict.value, database, items, told.to_notify, told.following, told.shares)
+        return Applied(
+            completion.verdict.value, database, items, completion.to_notify, completion.following, completion.shares
+        )
 
 
 def released(database: str, kind: FailureKind, cause: Cause | None) -> Applied:

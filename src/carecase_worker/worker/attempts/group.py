@@ -73,10 +73,10 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
         is_away = applied.verdict == _AWAY
         if is_away or (number > 1 and applier.seconds() - began > _ALONE_FOR_S):
             rest = [one.lease.chunk for one in alone[number - 1 :]]
-            reason = applied.reason if is_away else "the others of the group took its time"
+            reason = applied.reason if is_away else "the other chunks of the group took its time"
             _log.info("chunks not applied", database=applied.database, reason=reason, count=len(rest))
             # counted as too slow, so that each goes alone from then on
-            applier.store.release(
+            applier.leases.release(
                 rest, applier.holder, RetryLater(timedelta(0), too_slow=not is_away, counts_toward_deadline=False)
             )
             break

@@ -16,17 +16,17 @@ class Outages:
     A cause is logged when it first occurs, and once a minute while it lasts.
     """
 
-    told: dict[str, tuple[Cause, float]] = field(default_factory=dict)
+    reported: dict[str, tuple[Cause, float]] = field(default_factory=dict)
 
     def away(self, database: str, cause: Cause, now: float) -> None:
         """Log the outage found by an attempt, unless it was logged within a minute."""
-        last = self.told.get(database)
+        last = self.reported.get(database)
         if last is None or last[0] != cause or now - last[1] >= _AGAIN_AFTER_S:
-            self.told[database] = cause, now
+            self.reported[database] = cause, now
             _log.warning("database is away", database=database, reason=cause.text)
 
     def answered(self, database: str, failures: int) -> None:
         """Log the end of an outage; `failures` is the number of consecutive failed attempts of all processes."""
-        self.told.pop(database, None)
+        self.reported.pop(database, None)
         if failures:
             _log.info("database is back", database=database)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from carecase_worker.batches.key_sets import KeySet
-from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.lease_store import LeaseStore
 from carecase_worker.store.operations.claims import Placement
 from carecase_worker.store.queries.open_jobs import OpenJob, OpenJobs
 from carecase_worker.worker.attempts.attempt import Applied
@@ -21,7 +21,7 @@ Sets = Mapping[str, KeySet | None]
 class Placer:
     """The placing of jobs, in one process."""
 
-    store: JobStore
+    leases: LeaseStore
     open_jobs: OpenJobs
     holder: str
 
@@ -30,8 +30,8 @@ class Placer:
         unplaced, there = self.open_jobs.unplaced(database)
         # another process may have placed them meanwhile
         placed = placements(unplaced, there, self.open_jobs.key_sets(there)) if unplaced else []
-        told = self.store.place(database, placed, self.holder)
-        return Applied("placed", database, 0, told.to_notify, told.following, told.shares)
+        completion = self.leases.place(database, placed, self.holder)
+        return Applied("placed", database, 0, completion.to_notify, completion.following, completion.shares)
 
 
 def placements(unplaced: Iterable[OpenJob], there: Sequence[OpenJob], sets: Sets) -> list[Placement]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from carecase_worker.errors import CareCaseError
+from carecase_worker.plural import counted
 from carecase_worker.store.job import COUNTS
 
 _MOST_IDS = 8
@@ -83,13 +84,13 @@ class Report:
             parts.append(_kept(self.counts, self.chunks))
         if self.dry_run_chunks:
             parts.append(f"dry run, rolled back: {_kept(self.dry_run_counts, self.dry_run_chunks)}")
-        parts += [f"released {_number(count, 'chunk')}: {kind}" for kind, count in self.released.items()]
-        parts += [f"gave up {_number(count, 'chunk')}: {kind}" for kind, count in self.gave_up.items()]
+        parts += [f"released {counted(count, 'chunk')}: {kind}" for kind, count in self.released.items()]
+        parts += [f"gave up {counted(count, 'chunk')}: {kind}" for kind, count in self.gave_up.items()]
         if not parts:
             return f"nothing applied: {self.verdict}"
         ids, more = list(self.jobs), len(self.jobs) - _MOST_IDS
         others = f" and {more} more" if more > 0 else ""
-        jobs = f"{_number(len(self.jobs), 'job')}: {', '.join(ids[:_MOST_IDS])}{others}"
+        jobs = f"{counted(len(self.jobs), 'job')}: {', '.join(ids[:_MOST_IDS])}{others}"
         return f"{self.database}{': ' if self.database else ''}{'; '.join([*parts, jobs])}"
 
     def _fail(self, failures: Counter[str], database: str, job_ids: Iterable[str], kind: str) -> None:
@@ -101,8 +102,4 @@ class Report:
 
 def _kept(counts: Mapping[str, int], chunks: int) -> str:
     outcomes = ", ".join(f"{counts[name]} {name}" for name in COUNTS if counts[name])
-    return f"{outcomes} in {_number(chunks, 'chunk')}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{outcomes} in {counted(chunks, 'chunk')}"

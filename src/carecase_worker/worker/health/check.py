@@ -52,8 +52,8 @@ def _answer(place: str) -> tuple[bool, str]:
         connection.settimeout(_TIMEOUT_S)
         connection.connect(place)
         connection.sendall(b"GET %s HTTP/1.0\r\n\r\n" % PATH)
-        told = b""
-        while (more := connection.recv(_MOST_BYTES)) and len(told) < _MOST_BYTES:
-            told += more
-    head, _, body = told.partition(b"\r\n\r\n")
+        received = b""
+        while (more := connection.recv(_MOST_BYTES)) and len(received) < _MOST_BYTES:
+            received += more
+    head, _, body = received.partition(b"\r\n\r\n")
     return head.split(b" ")[1:2] == [_OK], body.decode("utf-8", "replace").strip() or "tells nothing"

@@ -54,8 +54,8 @@ class HealthPages:
     def _readyz(self) -> Answer:
         checks = self._monitor.checks()
         is_ready = set(checks.values()) == {"ok"}
-        told = {"status": "ok" if is_ready else "not ready", "checks": checks}
-        return (200 if is_ready else 503), _JSON, _json(told)
+        document = {"status": "ok" if is_ready else "not ready", "checks": checks}
+        return (200 if is_ready else 503), _JSON, _json(document)
 
     def _check(self) -> Answer:
         health = self._monitor.health()
@@ -206,5 +206,5 @@ def _close(request: socket.socket) -> None:
         request.shutdown(socket.SHUT_RDWR)
 
 
-def _json(told: dict[str, Any]) -> bytes:
-    return json.dumps(told).encode()
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode()

@@ -71,8 +71,8 @@ def assess(
 
 def faults(signs: Signs, now: float) -> dict[str, str]:
     """Return the dependencies of a worker, each with its state; it is ready if all are `ok`."""
-    told = {"broker": signs.heard, "redis": signs.reached}
-    return {name: _since(moment, now) for name, moment in told.items()}
+    last = {"broker": signs.heard, "redis": signs.reached}
+    return {name: _since(moment, now) for name, moment in last.items()}
 
 
 def _since(moment: float, now: float) -> str:

@@ -22,7 +22,7 @@ def open_directory(path: str) -> int:
     found = os.fstat(number)
     if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         os.close(number)
-        raise PermissionError(1, "belongs to somebody else, or others may use it", path)
+        raise PermissionError(1, "belongs to another user, or others may use it", path)
     return number
 
 

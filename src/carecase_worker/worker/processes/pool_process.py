@@ -15,8 +15,10 @@ from carecase_worker.clock import SystemRandom, monotonic, system_sleep, wall_ns
 from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
 from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.store.job_store import JobStore
+from carecase_worker.store.lease_store import LeaseStore
 from carecase_worker.store.operations.claims import Claimed, Claims
 from carecase_worker.store.queries.open_jobs import OpenJobs
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.registry import Targets
 from carecase_worker.targets.tenants import tenants_of
@@ -60,8 +62,10 @@ class PoolProcess:
         self.notifier = Notifier(celery_app(settings))
         seals = Seals(settings.encryption.by_id, settings.encryption.required)
         meter = self.metrics.meter(getattr(current_process(), "index", 0))
+        client = StoreClient(settings.redis, meter.round_trip)
         self.applier = Applier(
-            store=JobStore(settings.redis, settings.jobs, observe=meter.round_trip),
+            leases=LeaseStore(client, settings.jobs),
+            jobs=JobStore(client, settings.jobs),
             targets=Targets(tenants_of(settings.databases), DATABASES_PART * settings.worker.chunk_deadline),
             random=SystemRandom(),
             sleep=system_sleep,
@@ -72,7 +76,7 @@ class PoolProcess:
             meter=meter,
         )
         self.tracer = tracer_of(settings.tracing, "worker", meter.lose_spans)
-        self.placer = Placer(self.applier.store, OpenJobs(settings.redis, seals), own_name())
+        self.placer = Placer(self.applier.leases, OpenJobs(settings.redis, seals), own_name())
 
     def apply(self, chunk: ChunkRef, queue: object) -> Report:
         """Handle a notification: apply its chunk, then ready or opened ones, for a time slice; notify for the rest.

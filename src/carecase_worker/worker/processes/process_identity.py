@@ -46,7 +46,7 @@ def _boot() -> str:
 def _started(pid: int) -> str:
     """Return the start time of a process of this machine, in ticks since boot; empty if it has ended."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if told[_STATE] in _NO_MORE else told[_STARTED]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[_STATE] in _NO_MORE else fields[_STARTED]
     except (OSError, IndexError):
         return ""

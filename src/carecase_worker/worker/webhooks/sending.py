@@ -71,9 +71,9 @@ class Sending:
         parts, seconds = urlsplit(url), _left(until)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         connected = socket.create_connection((address, port), seconds)
-        held = [connected]
+        current = [connected]
         # a receiver that sends a byte now and then reaches no timeout
-        late = Timer(_left(until), lambda: _shut(held[0]))
+        late = Timer(_left(until), lambda: _shut(current[0]))
         late.daemon = True
         late.start()
         try:
@@ -81,7 +81,7 @@ class Sending:
                 encrypted = self.context.wrap_socket(
                     connected, server_hostname=parts.hostname, do_handshake_on_connect=False
                 )
-                held[0] = connected = encrypted
+                current[0] = connected = encrypted
                 encrypted.do_handshake()
             connection = HTTPConnection(str(parts.hostname), port, timeout=seconds)
             connection.sock = cast(socket.socket, _Bounded(connected))

@@ -132,7 +132,7 @@ def test_rows_of_tables_that_are_no_text_become_csv(tmp_path: Path, form: str) -
         skipped_lines=1 if form == "workbook" else 0,
     )
     if form == "workbook":
-        file = RowFile(a_workbook(tmp_path, [["A report;"], header, *rows]), mapping)
+        file = RowFile(a_workbook(tmp_path, [["A report;\nof two lines"], header, *rows]), mapping)
     else:
         arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
         columns = {name: [row[place] for row in rows] for place, name in enumerate(header)}

@@ -18,10 +18,10 @@ def a_job(intake: Intake) -> str:
 
 def commit(intake: Intake, job_id: str, number: int, outcome: Outcome = CREATED) -> None:
     """Commit a chunk as a worker would."""
-    intake.store.claim(ChunkRef(job_id, number), "tests")
+    intake.store.leases.claim(ChunkRef(job_id, number), "tests")
     keys = [CHUNK * number + place + 1 for place in range(CHUNK)]
     packed = pack_done(ChunkOutcomes(keys, [outcome] * CHUNK))
-    intake.store.complete(ChunkRef(job_id, number), ChunkResult(packed, {outcome.kind.counted_as: CHUNK}))
+    intake.store.leases.complete(ChunkRef(job_id, number), ChunkResult(packed, {outcome.kind.counted_as: CHUNK}))
 
 
 def finish(intake: Intake, job_id: str) -> None:

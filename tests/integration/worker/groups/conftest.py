@@ -9,14 +9,14 @@ from tests.integration.worker.attempts import (
 )
 from tests.integration.worker.groups.small_batches import Accepted
 from tests.services import Services
+from tests.stores import Stores
 
-from carecase_worker.store.job_store import JobStore
 from carecase_worker.targets.dialects.registry import DIALECTS
 
 
 @pytest.fixture(params=[*DIALECTS])
-def accepted(request: pytest.FixtureRequest, store: JobStore, servers: Services, tmp_path: Path) -> Accepted:
+def accepted(request: pytest.FixtureRequest, store: Stores, servers: Services, tmp_path: Path) -> Accepted:
     targets = SteppedTargets(GROUNDS[request.param].empty(servers, tmp_path))
     targets.prepare()
-    store.settle("demo", 0)
+    store.leases.settle("demo", 0)
     return Accepted(store, targets)

@@ -11,13 +11,13 @@ from tests.integration.worker.attempts import (
     attempt,
     nothing,
 )
+from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.cases.outcomes import (
     Outcome,
 )
-from carecase_worker.store.job_store import JobStore
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 Elapse = Callable[[timedelta], None]
@@ -27,7 +27,7 @@ Elapse = Callable[[timedelta], None]
 class Accepted:
     """Small batches that were accepted one after the other."""
 
-    store: JobStore
+    store: Stores
     targets: SteppedTargets
     jobs: list[str] = field(default_factory=list)
     to_notify: list[ChunkRef] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Accepted:
         (chunk,) = chunks_of(a_batch(*cases))
         chunk = replace(chunk, dry_run=more.get("dry_run", False))
         new = a_new_job(total=len(cases), weight=weight, **more)
-        self.to_notify += self.store.admit(new, {0: payload or pack(chunk)}).to_notify
+        self.to_notify += self.store.batches.admit(new, {0: payload or pack(chunk)}).to_notify
         self.jobs.append(new.job_id)
         return new.job_id
 
@@ -53,13 +53,13 @@ class Accepted:
         """Attempt one after the other until each is final."""
         self.targets.step = nothing
         for number, job in enumerate(self.jobs):
-            if not self.store.job(job).state.final:
+            if not self.store.jobs.job(job).state.final:
                 self.attempt(f"finisher {number}", number)
 
     def told(self, job: str) -> list[Outcome]:
         """What became of each item of a batch."""
-        assert self.store.job(job).state.final
-        (packed,) = self.store.outcomes(job, [0])
+        assert self.store.jobs.job(job).state.final
+        (packed,) = self.store.jobs.outcomes(job, [0])
         assert packed is not None
         return list(unpack_done(packed).outcomes)
 

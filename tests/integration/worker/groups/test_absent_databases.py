@@ -35,10 +35,10 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(
 
     accepted.targets.step = away
     assert accepted.attempt() == "released: away"
-    assert {accepted.store.job(job).state for job in accepted.jobs} == {State.WAITING}
+    assert {accepted.store.jobs.job(job).state for job in accepted.jobs} == {State.WAITING}
     assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
     elapse(SECOND)
-    (to_notify,) = accepted.store.overdue("demo", 0)
+    (to_notify,) = accepted.store.leases.overdue("demo", 0)
     accepted.targets.step = commits = Transactions()
     assert attempt(accepted.store, accepted.targets, to_notify, "probe").verdict == "kept", "one attempt finds it back"
     accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != to_notify.job_id))
@@ -59,7 +59,7 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
     elapse(DAY)
     for number in range(3):
         accepted.attempt(f"worker {number}", number)
-    assert all(accepted.store.job(job).counts["failed"] == 1 for job in accepted.jobs)
+    assert all(accepted.store.jobs.job(job).counts["failed"] == 1 for job in accepted.jobs)
     assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
 
 
@@ -74,14 +74,14 @@ def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse:
     accepted.targets.step = away
     accepted.attempt()
     elapse(DAY)
-    assert len(accepted.store.overdue("demo", 0)) == 1, "the others are lined up behind it"
+    assert len(accepted.store.leases.overdue("demo", 0)) == 1, "the others are lined up behind it"
     accepted.targets.step = nothing
     another = accepted.accept(a_case(9))
     accepted.attempt("probe", accepted.jobs.index(another))
     accepted.targets.step = away
     assert accepted.attempt() == "kept"
     assert [accepted.told(job) for job in late] == [[UNAVAILABLE]] * 3
-    assert accepted.store.due_count("demo") == 0
+    assert accepted.store.workload.due_count("demo") == 0
 
 
 def too_slow(accepted: Accepted, raw_redis: redis.Redis, jobs: list[str]) -> list[int]:
@@ -104,7 +104,7 @@ def test_when_one_that_goes_alone_takes_the_time_of_the_group_the_others_wait_an
 
     accepted.targets.step = slow_alone
     accepted.attempt("worker", 1)
-    assert [accepted.store.job(job).state for job in strict] == [State.COMPLETED, State.WAITING, State.WAITING]
+    assert [accepted.store.jobs.job(job).state for job in strict] == [State.COMPLETED, State.WAITING, State.WAITING]
     assert too_slow(accepted, raw_redis, strict) == [0, 1, 1]
     accepted.finish()
     assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
@@ -127,7 +127,7 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
     accepted.targets.step = away_from_then_on
     assert accepted.attempt("worker", 1) == "released: away"
     assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
-    assert {accepted.store.job(job).state for job in strict} == {State.WAITING}
+    assert {accepted.store.jobs.job(job).state for job in strict} == {State.WAITING}
     assert too_slow(accepted, raw_redis, strict) == [0, 0, 0]
     elapse(timedelta(minutes=1))  # the database is tried again
     accepted.finish()

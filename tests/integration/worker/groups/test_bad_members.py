@@ -26,7 +26,7 @@ def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transactio
     wrong = accepted.accept(a_case(1, case_Status="too long for it"), a_case(2))
     unreadable = accepted.accept(a_case(3), payload=b"\xff of a form that is not known here")
     cancelled = accepted.accept(a_case(4))
-    accepted.store.cancel(cancelled)
+    accepted.store.jobs.cancel(cancelled)
     strict = accepted.accept(a_case(5), a_case(6, case_Status="too long for it"), strict=True)
     fine = accepted.accept(a_case(7), strict=True)
     accepted.targets.step = commits = Transactions()
@@ -36,8 +36,8 @@ def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transactio
     assert accepted.told(cancelled) == [CANCELLED]
     assert accepted.told(strict) == [NOT_APPLIED, invalid]
     assert accepted.told(fine) == [CREATED]
-    assert accepted.store.job(cancelled).state is State.CANCELLED
-    assert accepted.store.job(unreadable).state is State.WAITING, "for a worker that can read it"
+    assert accepted.store.jobs.job(cancelled).state is State.CANCELLED
+    assert accepted.store.jobs.job(unreadable).state is State.WAITING, "for a worker that can read it"
     assert commits.count == 1
 
 
@@ -56,7 +56,7 @@ def test_a_group_of_bad_batches_alone_does_not_ask_the_database(accepted: Accept
     jobs = [accepted.accept(a_case(key), payload=b"\xff of a form that is not known here") for key in (1, 2)]
     accepted.targets.step = steps = Steps()
     assert accepted.attempt() == "released: unreadable"
-    assert {accepted.store.job(job).state for job in jobs} == {State.WAITING}
+    assert {accepted.store.jobs.job(job).state for job in jobs} == {State.WAITING}
     assert steps.reached == []
 
 
@@ -80,7 +80,7 @@ def test_while_the_store_is_away_what_goes_alone_is_left_for_the_sweep(accepted:
         ("the job store is away", 2)
     ]
     assert accepted.told(fine) == [CREATED]
-    assert [accepted.store.job(job).state.final for job in strict] == [True, False, False]
+    assert [accepted.store.jobs.job(job).state.final for job in strict] == [True, False, False]
     accepted.finish()
     assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
 
@@ -89,7 +89,7 @@ def test_a_dry_run_among_others_is_rolled_back_nevertheless(accepted: Accepted) 
     """The job store puts none into a group; whoever does must not have it applied."""
     usual, dry_run = accepted.accept(a_case(1)), accepted.accept(a_case(2), dry_run=True, weight=0)
     refs = [ChunkRef(job, 0) for job in (usual, dry_run)]
-    members = members_of(tuple((ref, accepted.store.claim(ref, "worker")) for ref in refs))
+    members = members_of(tuple((ref, accepted.store.leases.claim(ref, "worker")) for ref in refs))
     assert len(members) == 2
     run_group(an_applier(accepted.store, accepted.targets, "worker", lambda _: False), members)
     assert (accepted.told(usual), accepted.told(dry_run)) == ([CREATED], [WOULD_CREATE])

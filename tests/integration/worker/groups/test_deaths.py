@@ -32,12 +32,12 @@ def test_a_death_at_any_step_costs_nothing_but_time(accepted: Accepted, point: s
     stepped = SteppedStore(accepted.store, accepted.targets.step)
     first = ChunkRef(accepted.jobs[0], 0)
     assert attempt_in_a_process(stepped, accepted.targets, first, "victim") == signal.SIGKILL
-    reclaimed = accepted.store.reclaim("victim")
+    reclaimed = accepted.store.leases.reclaim("victim")
     assert len(reclaimed) == (0 if point in ("before claim", "after complete") else 4)
     accepted.finish()
     assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 4, "a doubled one would be Updated"
     assert (accepted.count("care_case"), accepted.count("ingest_ledger")) == (4, 4)
-    assert accepted.store.holders() == []
+    assert accepted.store.leases.holders() == []
 
 
 @pytest.mark.parametrize("point", ["before claim", "after claim", "before complete", "after complete"])
@@ -67,8 +67,8 @@ def test_after_a_death_each_batch_goes_alone_and_the_poisonous_one_harms_only_it
         accepted.targets.step = dies_at("case 1")
         ref = ChunkRef(accepted.jobs[number], 0)
         attempt_in_a_process(SteppedStore(accepted.store, nothing), accepted.targets, ref, f"victim {number}")
-        accepted.store.reclaim(f"victim {number}")
-    states = [accepted.store.job(job).state for job in accepted.jobs]
+        accepted.store.leases.reclaim(f"victim {number}")
+    states = [accepted.store.jobs.job(job).state for job in accepted.jobs]
     assert states == [State.COMPLETED, State.RUNNING, State.COMPLETED]
     assert accepted.told(accepted.jobs[0]) == accepted.told(accepted.jobs[2]) == [CREATED]
 
@@ -80,7 +80,7 @@ def test_a_batch_that_was_written_before_is_answered_from_the_ledger(accepted: A
     stepped = SteppedStore(accepted.store, accepted.targets.step)
     attempt_in_a_process(stepped, accepted.targets, ChunkRef(accepted.jobs[0], 0), "victim")
     accepted.targets.step = nothing
-    accepted.store.reclaim("victim")
+    accepted.store.leases.reclaim("victim")
     for key in (1, 2):
         accepted.accept(a_case(key))
     accepted.attempt("worker", 1)

@@ -29,5 +29,5 @@ def test_what_comes_while_a_group_is_written_is_not_claimed_before_those_that_go
     accepted.accept(a_case(3), payload=b"\xff of a form that is not known here")
     accepted.targets.step = accepted.another_comes
     applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[0], 0), "worker", go_on=True)
-    assert len(accepted.store.holders()) == len(applied.following)
+    assert len(accepted.store.leases.holders()) == len(applied.following)
     assert applied.reason == "unreadable"

@@ -19,8 +19,8 @@ def test_small_batches_take_one_transaction(accepted: Accepted) -> None:
     assert commits.count == 1
     assert [accepted.told(job) for job in accepted.jobs] == [[CREATED, CREATED]] + [[CREATED, UPDATED]] * 19
     assert (accepted.count("care_case"), accepted.count("ingest_ledger")) == (21, 20)
-    assert accepted.store.due_count("demo") == 0
-    assert accepted.store.backlog("demo") == (0, 0)
+    assert accepted.store.workload.due_count("demo") == 0
+    assert accepted.store.workload.backlog("demo") == (0, 0)
 
 
 def test_each_batch_of_a_group_is_written_with_its_own_user_time_and_versions(accepted: Accepted) -> None:
@@ -40,7 +40,7 @@ def test_each_batch_of_a_group_is_written_with_its_own_user_time_and_versions(ac
     }
     moments = dict(accepted.targets.rows("SELECT case_key, entry_date FROM care_case"))
     for user, keys in batches.items():
-        job = accepted.store.job(jobs[user])
+        job = accepted.store.jobs.job(jobs[user])
         for place, key in enumerate(keys):
             version = version_of(job.seq, place)
             assert written[key] == (version, version, user, user)
@@ -54,4 +54,4 @@ def test_a_group_has_no_more_items_than_a_chunk(accepted: Accepted) -> None:
     for key in range(3):
         accepted.accept(a_case(key), weight=500)
     accepted.attempt()
-    assert [accepted.store.job(job).state for job in accepted.jobs] == [State.COMPLETED] * 2 + [State.QUEUED]
+    assert [accepted.store.jobs.job(job).state for job in accepted.jobs] == [State.COMPLETED] * 2 + [State.QUEUED]

@@ -262,8 +262,8 @@ class GuardedConnection(HttpToolsProtocol):
         if self._shared.quota.takes():
             _log.info("connection refused", activity_id=activity, status=status, reason=problem.kind)
         content = envelope(activity, error=problem.members("/"))
-        told = {"content-type": "application/json", "content-length": len(content), "connection": "close"}
-        lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in {**told, **problem.headers}.items())
+        headers = {"content-type": "application/json", "content-length": len(content), "connection": "close"}
+        lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in {**headers, **problem.headers}.items())
         self.transport.write(f"HTTP/1.1 {status} \r\n{lines}\r\n".encode() + content)
         self.transport.close()
 

@@ -53,10 +53,10 @@ def span_of(scope: Scope) -> Span:
     return span
 
 
-def until_answered(scope: Scope, held: AbstractContextManager[_T]) -> _T:
+def until_answered(scope: Scope, resource: AbstractContextManager[_T]) -> _T:
     """Enter a context that is exited when the response is sent; return its value."""
     ending: ExitStack = scope[_ENDING]
-    return ending.enter_context(held)
+    return ending.enter_context(resource)
 
 
 def take_over(scope: Scope) -> ExitStack:
@@ -123,30 +123,30 @@ class AccessLog:
             _log.error("request failed", activity_id=activity, **fields)
             if not seen.status:
                 await _send_500(scope, watch, activity)
-        self._tell(scope, activity, seen, monotonic() - began if seen.seconds is None else seen.seconds)
+        self._log_request(scope, activity, seen, monotonic() - began if seen.seconds is None else seen.seconds)
 
-    def _tell(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
+    def _log_request(self, scope: Scope, activity: str, seen: _Seen, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", _NO_ROUTE)
         self._metrics.answered(route, scope["method"], seen.status, seconds)
         if not has_known_caller(scope) and not self._quota.takes():
             return
         facts: dict[str, Any] = {"address": address_of(scope), "job_id": _job_of(scope), **scope[_NOTED]}
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "method": scope["method"],
             "route": route,
             "status": seen.status,
             **{name: fact for name, fact in facts.items() if fact is not None},
         }
-        _end(span_of(scope), seen, told)
+        _end(span_of(scope), seen, fields)
         sizes = {"duration_ms": round(seconds * 1000, 1), "bytes": seen.received, "bytes_sent": seen.sent}
-        _log.info("request", activity_id=activity, **told, **sizes)
+        _log.info("request", activity_id=activity, **fields, **sizes)
 
 
-def _end(span: Span, seen: _Seen, told: dict[str, Any]) -> None:
+def _end(span: Span, seen: _Seen, fields: dict[str, Any]) -> None:
     """End the span of a request with the fields of its log line."""
-    span.add(**{name: fact for name, fact in told.items() if (name, fact) != ("route", _NO_ROUTE)})
+    span.add(**{name: fact for name, fact in fields.items() if (name, fact) != ("route", _NO_ROUTE)})
     if seen.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        span.fail(told.get("reason", str(seen.status)))
+        span.fail(fields.get("reason", str(seen.status)))
     span.end(seen.ended_ns)
 
 

@@ -52,8 +52,8 @@ def encoding(accept_encoding: str | None) -> str | None:
 
 def names_version(if_none_match: str | None, tag: str) -> bool:
     """Return whether If-None-Match has this tag, by weak comparison (RFC 9110)."""
-    held = [part.strip().removeprefix("W/") for part in (if_none_match or "")[:_LONGEST_HEADER].split(",")]
-    return tag in held or "*" in held
+    tags = [part.strip().removeprefix("W/") for part in (if_none_match or "")[:_LONGEST_HEADER].split(",")]
+    return tag in tags or "*" in tags
 
 
 def require_acceptable(request: Request) -> None:

@@ -50,13 +50,13 @@ class Page:
 
     def header(self, total: int) -> dict[str, str]:
         """Return the x-pagination header of this page, for `total` elements."""
-        told = {
+        pagination = {
             "TotalCount": total,
             "TotalPages": -(-total // self.size),
             "CurrentPage": self.number,
             "PageSize": self.size,
         }
-        return {"x-pagination": json.dumps(told, separators=(",", ":"))}
+        return {"x-pagination": json.dumps(pagination, separators=(",", ":"))}
 
 
 @dataclass(frozen=True, slots=True)

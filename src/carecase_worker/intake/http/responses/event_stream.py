@@ -44,7 +44,7 @@ class EventStreamResponse(Response):
         del self.headers["content-length"]
         self._events = events
         self._leave = leave
-        self._held = ExitStack()
+        self._resources = ExitStack()
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Begin the response; for HEAD, also end it."""
@@ -52,12 +52,12 @@ class EventStreamResponse(Response):
         if scope.get("carecase.head"):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
-            self._held = take_over(scope)
+            self._resources = take_over(scope)
             scope[GOING_ON].append(self)
 
     async def go_on(self, send: Send) -> None:
         """Send the events."""
-        with self._held:
+        with self._resources:
             async for piece in self._events:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -14,11 +14,11 @@ def wait_for_turn(connection: Connection) -> None:
     The migration itself may exceed a worker's timeouts, but waits for a lock no longer than a worker would: other
     sessions that need the same table queue behind it.
     """
-    held = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar()
+    previous = connection.execute(text("SELECT current_setting('lock_timeout')")).scalar()
     for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         connection.execute(text("SELECT set_config(:limit, '0', true)"), {"limit": limit})
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    connection.execute(text("SELECT set_config('lock_timeout', :held, true)"), {"held": held})
+    connection.execute(text("SELECT set_config('lock_timeout', :held, true)"), {"held": previous})
 
 
 def work_in_first_schema_only(connection: Connection) -> None:

@@ -47,10 +47,10 @@ def backdate_statement(sources: Mapping[str, str]) -> str:
         columns[name].name for name in (KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION)
     )
     return (
-        f"UPDATE care_case AS held SET {entry_date} = {sources[ENTRY_DATE]}, {entry_user} = {sources[ENTRY_USER]},"  # noqa: S608  # names of the field table only
+        f"UPDATE care_case AS stored SET {entry_date} = {sources[ENTRY_DATE]}, {entry_user} = {sources[ENTRY_USER]},"  # noqa: S608  # names of the field table only
         f" {entry_version} = {sources[VERSION]}"
         f" FROM {rows_of([columns[name] for name in (KEY, VERSION, ENTRY_DATE, ENTRY_USER)])}"
-        f' WHERE held.{key} = sent."{KEY}" AND held.{entry_version} > {sources[VERSION]}'
+        f' WHERE stored.{key} = sent."{KEY}" AND stored.{entry_version} > {sources[VERSION]}'
     )
 
 
@@ -62,7 +62,7 @@ def upsert_statement(guard_care_plan: bool, sort: bool, defaulted: Mapping[str, 
     key = CARE_CASE.c[KEY].name
     order = f' ORDER BY "{KEY}"' if sort else ""
     return (
-        f"WITH written AS (INSERT INTO care_case AS held ({into})"  # noqa: S608  # names of the field table only
+        f"WITH written AS (INSERT INTO care_case AS stored ({into})"  # noqa: S608  # names of the field table only
         f" SELECT {', '.join([*sources.values(), sources[VERSION]])} FROM {rows_of(columns.values())}"
         f"{order}"
         f" {on_conflict(guard_care_plan)}"
@@ -75,26 +75,26 @@ def upsert_statement(guard_care_plan: bool, sort: bool, defaulted: Mapping[str, 
 def on_conflict(guard_care_plan: bool) -> str:
     """Return what an upsert does with a case that is there: replace it, unless it is newer or the guard holds it."""
     key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
-    guard = f" AND held.{care_plan} = excluded.{care_plan}" if guard_care_plan else ""
+    guard = f" AND stored.{care_plan} = excluded.{care_plan}" if guard_care_plan else ""
     names = [column.name for column in CARE_CASE.c if column.key not in ON_CREATE_ONLY]
     values = ", ".join(f"{name} = excluded.{name}" for name in names)
-    return f"ON CONFLICT ({key}) DO UPDATE SET {values} WHERE held.{VERSION} < excluded.{VERSION}{guard}"
+    return f"ON CONFLICT ({key}) DO UPDATE SET {values} WHERE stored.{VERSION} < excluded.{VERSION}{guard}"
 
 
-SENT, TOLD = "carecase.turns", "carecase.told"
-"""Settings of a transaction that hand cases to `turns_block`, and the answers back: a block has no parameters."""
+SENT, RESULTS = "carecase.turns", "carecase.results"
+"""Settings of a transaction that hand cases to `turns_block`, and its results back: a block has no parameters."""
 
 
 def turns_block(guard_care_plan: bool, compare: bool) -> str:
-    """Return a PL/pgSQL block that writes the cases of a JSON array one after the other, and tells of each.
+    """Return a PL/pgSQL block that writes the cases of a JSON array one after the other, with a result for each.
 
-    It tells whether the case was created; NULL if it was left out, and then the version and care plan that were held.
-    With `compare`, it also tells which fields each update changed, once all triggers had their say.
+    The result is whether the case was created; NULL if it was left out, with the stored version and care plan.
+    With `compare`, it also has the fields that each update changed, after all triggers.
     """
     columns = {column.key: column.name for column in CARE_CASE.c}
     sent = {name: f'one."{VERSION if name == ENTRY_VERSION else name}"' for name in columns}
     rows = rows_of([column for column in CARE_CASE.c if column.key != ENTRY_VERSION])
-    of_key = f"FROM care_case AS held WHERE held.{columns[KEY]} = {sent[KEY]}"
+    of_key = f"FROM care_case AS stored WHERE stored.{columns[KEY]} = {sent[KEY]}"
     entered = ", ".join(f"{columns[name]} = {sent[name]}" for name in (ENTRY_DATE, ENTRY_USER, ENTRY_VERSION))
     was, became = (f"SELECT * INTO {record} {of_key}" for record in ("was", "became"))
     changed = ", ".join(
@@ -114,10 +114,10 @@ BEGIN
   FOR one IN SELECT sent.* FROM {rows.replace("%(cases)s", f"current_setting('{SENT}')::json")} ORDER BY place LOOP
     the_version := NULL; the_plan := NULL; changes := NULL;
     {look}
-    INSERT INTO care_case AS held ({", ".join(columns.values())}) VALUES ({", ".join(sent.values())})
-      {on_conflict(guard_care_plan)} RETURNING held.{ENTRY_VERSION} = held.{VERSION} INTO is_new;
+    INSERT INTO care_case AS stored ({", ".join(columns.values())}) VALUES ({", ".join(sent.values())})
+      {on_conflict(guard_care_plan)} RETURNING stored.{ENTRY_VERSION} = stored.{VERSION} INTO is_new;
     IF is_new IS NULL THEN
-      SELECT held.{VERSION}, held.{columns[CARE_PLAN]}, held.{ENTRY_VERSION}
+      SELECT stored.{VERSION}, stored.{columns[CARE_PLAN]}, stored.{ENTRY_VERSION}
         INTO the_version, the_plan, the_entry {of_key};
       IF the_entry > {sent[VERSION]} THEN
         UPDATE care_case SET {entered} WHERE {columns[KEY]} = {sent[KEY]};
@@ -127,7 +127,7 @@ BEGIN
     is_new_of := is_new_of || is_new; version_of := version_of || the_version; plan_of := plan_of || the_plan;
     changes_of := changes_of || to_json(changes);
   END LOOP;
-  PERFORM set_config('{TOLD}', json_build_array(is_new_of, version_of, plan_of, changes_of)::text, true);
+  PERFORM set_config('{RESULTS}', json_build_array(is_new_of, version_of, plan_of, changes_of)::text, true);
 END $turns$"""  # noqa: S608  # names of the field table only
 
 

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, text
 
 from carecase_worker.cases.care_case import CARE_PLAN, KEY
 from carecase_worker.targets.dialects.postgresql.statements import (
+    RESULTS,
     SENT,
-    TOLD,
     backdate_statement,
     sources,
     turns_block,
     upsert_statement,
 )
-from carecase_worker.targets.dialects.upsert import Compared, Held, Newer, Turn, Written
+from carecase_worker.targets.dialects.upsert import Compared, Newer, Stored, StoredCase, Turn, Written
 from carecase_worker.targets.plan import Wave, WaveOfChunks, WaveOfRows
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
@@ -36,7 +36,7 @@ class PostgresUpsert:
         }
         key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
         of_keys = f"FROM care_case WHERE {key} = ANY(CAST(:keys AS integer[]))"
-        self._held = text(f"SELECT {key}, {', '.join(others)} {of_keys}")
+        self._stored = text(f"SELECT {key}, {', '.join(others)} {of_keys}")
         version, entry_version, _ = others
         self._newer = text(
             f"SELECT count(*), count(*) FILTER (WHERE {entry_version} > :lowest) {of_keys} AND {version} >= :highest"
@@ -49,10 +49,10 @@ class PostgresUpsert:
         created, updated = connection.exec_driver_sql(statement, _sent(wave)).one()
         return Written(created or (), updated or ())
 
-    def held(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, Held]:
+    def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
         """Read the stored cases with these keys; missing ones are left out."""
-        found = connection.execute(self._held, {"keys": _array(keys)})
-        return {key: Held(*held) for key, *held in found}
+        found = connection.execute(self._stored, {"keys": _array(keys)})
+        return {key: StoredCase(Stored(version, plan), entered) for key, version, entered, plan in found}
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
         """Count the cases of these keys that hold a version as new as all of these, or newer."""
@@ -76,16 +76,16 @@ class PostgresUpsert:
     ) -> Sequence[Compared]:
         connection.execute(_HAND_OVER, {"cases": wave.text().decode()})
         connection.exec_driver_sql(self._turns[guard_care_plan, compare])
-        told = msgspec.json.decode(connection.execute(_TOLD).scalar_one(), type=_Told)
+        results = msgspec.json.decode(connection.execute(_RESULTS).scalar_one(), type=_Results)
         return [
-            Compared(Turn(created, None if version is None else Held(version, version, plan or 0)), changes)
-            for created, version, plan, changes in zip(*told, strict=True)
+            Compared(Turn(created, None if version is None else Stored(version, plan or 0)), changes)
+            for created, version, plan, changes in zip(*results, strict=True)
         ]
 
 
-_Told = tuple[list[bool | None], list[int | None], list[int | None], list[tuple[str, ...] | None]]
+_Results = tuple[list[bool | None], list[int | None], list[int | None], list[tuple[str, ...] | None]]
 _HAND_OVER = text(f"SELECT set_config('{SENT}', :cases, true)")
-_TOLD = text(f"SELECT current_setting('{TOLD}')")
+_RESULTS = text(f"SELECT current_setting('{RESULTS}')")
 
 
 def _sent(wave: Wave) -> dict[str, Any]:

@@ -148,16 +148,16 @@ def _own_sidecars(path: Path, identity: Identity) -> Iterator[None]:
         if of != str(identity):
             _remove_sidecars(path, sidecars)
         yield
-        held = "\n".join(map(str, (identity, *_sidecars_of(path))))
-        os.pwrite(note, held.ljust(1024).encode(), 0)
+        content = "\n".join(map(str, (identity, *_sidecars_of(path))))
+        os.pwrite(note, content.ljust(1024).encode(), 0)
     finally:
         os.close(note)
 
 
 def _remove_sidecars(path: Path, known: Sequence[str]) -> None:
     """Remove the log and the index, if they are still the noted ones."""
-    for suffix, held, noted in zip(_SIDECARS, _sidecars_of(path), known, strict=False):
-        if held is not None and str(held) == noted.strip():
+    for suffix, found, noted in zip(_SIDECARS, _sidecars_of(path), known, strict=False):
+        if found is not None and str(found) == noted.strip():
             with suppress(OSError):
                 Path(f"{path}{suffix}").unlink()
 

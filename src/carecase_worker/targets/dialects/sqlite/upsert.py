@@ -17,20 +17,20 @@ class SqliteUpsert(PortableUpsert):
         super().__init__(insert)
 
     def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
-        """Write the cases one after the other by one statement, if its answers tell what became of each.
+        """Write the cases one after the other by one statement, if its answers show the outcome of each.
 
-        They do not if some cases of a key were written and others left out: nobody knows what was held in between. Then
-        all is taken back and goes one by one. An error leaves the savepoint to whoever rolls back.
+        They do not if some cases of a key were written and others left out: it is unknown what was stored in
+        between. Then all are rolled back and written one by one. An error leaves the savepoint to whoever rolls back.
         """
         connection.exec_driver_sql("SAVEPOINT turns")
-        told = {version: created for _, version, created in self.answers(connection, wave, guard_care_plan)}
+        created_of = {version: created for _, version, created in self.answers(connection, wave, guard_care_plan)}
         cases = list(zip(wave.keys, wave.versions, strict=True))
-        left_out = {key for key, version in cases if version not in told}
-        if any(key in left_out and version in told for key, version in cases):
+        left_out = {key for key, version in cases if version not in created_of}
+        if any(key in left_out and version in created_of for key, version in cases):
             connection.exec_driver_sql("ROLLBACK TO turns")
             return write_one_by_one(self, connection, wave, guard_care_plan)
         connection.exec_driver_sql("RELEASE turns")
-        held = self.held(connection, [*left_out]) if left_out else {}
-        if any(key in held and held[key].entry_version > version for key, version in cases):
+        stored = self.stored(connection, [*left_out]) if left_out else {}
+        if any(key in stored and stored[key].entry_version > version for key, version in cases):
             self.backdate(connection, wave)
-        return [Turn(told.get(version), held.get(key)) for key, version in cases]
+        return [Turn(created_of.get(version), stored[key].stored if key in stored else None) for key, version in cases]

@@ -1,6 +1,6 @@
 /** Faults of a sign-in, in words that say what to do next. */
 
-const TELL = "tell those who run the service";
+const TELL = "tell the operator of the service";
 const WORD = /^[\w.-]{1,60}$/;
 
 /** A sign-in that failed. `passes` is true if the same may succeed later, `isRefused` if the provider wants a new one. */

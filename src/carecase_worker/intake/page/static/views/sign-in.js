@@ -8,7 +8,7 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
   const notices = noticePlace();
   if (reason) notices.show("error", element("p", {}, reason));
   const either = settings.require === "either";
-  const apiKey = secretField("api-key", either ? "API key (optional)" : "API key", "The key of your client, from those who run the service.", !either);
+  const apiKey = secretField("api-key", either ? "API key (optional)" : "API key", "The key of your client, from the operator of the service.", !either);
   const token = secretField("token", "Bearer token", "A token that names your client and you. It ends by itself.", !either);
   const button = element("button", { type: "submit", class: "primary" });
   const byToken = signIn && element("details", { on: { toggle: describe } }, element("summary", {}, "Use a bearer token instead"), token.node);
