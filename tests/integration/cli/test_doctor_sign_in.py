@@ -85,7 +85,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
                      "fix   oidc.token_endpoint: must be set: it is at another host than the issuer,"
                      " https://tokens.example.org"),
     "no URL": ({"authorization_endpoint": "https://[::1"},
-               "fix   oidc.authorization_endpoint: is published by the provider neither as https nor at all; set it"),
+               "fix   oidc.authorization_endpoint: is not published by the provider as an https URL; set it"),
     "no keys": ({"jwks_uri": None},
                 "hint  jwt.jwks_url: the provider publishes no jwks_uri;"
                 " check that the keys are those of its access tokens"),
@@ -106,7 +106,7 @@ def test_scopes_that_the_provider_names_are_no_matter(told: Told, issuer: Issuer
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
 def test_an_endpoint_that_is_not_published_is_told_and_not_tried(told: Told, issuer: Issuer, name: str) -> None:
     issuer.faults.document = {name: None}
-    absent = f"fix   oidc.{name}: is published by the provider neither as https nor at all; set it"
+    absent = f"fix   oidc.{name}: is not published by the provider as an https URL; set it"
     assert told("--page", PAGE) == [absent]
 
 
@@ -132,7 +132,7 @@ def test_a_document_that_is_not_needed_is_only_hinted_at(told: Told, issuer: Iss
 def test_where_both_endpoints_are_set_the_page_does_not_ask_for_the_document(told: Told, issuer: Issuer) -> None:
     issuer.faults.origin = "https://another.example.org"
     ends = f'authorization_endpoint = "{issuer.url}/authorize"\ntoken_endpoint = "{issuer.url}/token"\n'
-    assert [line.partition(" does not let")[0] for line in told("--page", PAGE, more=ends)] == [
+    assert [line.partition(" does not allow")[0] for line in told("--page", PAGE, more=ends)] == [
         "fix   oidc.issuer: its token endpoint"
     ]
 

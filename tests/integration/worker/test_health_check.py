@@ -130,7 +130,7 @@ def test_a_worker_whose_socket_has_no_safe_place_says_that_checks_find_nothing(t
     )  # fmt: skip
     told = ended.stdout.decode()
     assert "carecase worker --check finds nothing" in told
-    assert f"{sockets(tmp_path)}: belongs to somebody else, or others may use it" in told
+    assert f"{sockets(tmp_path)}: belongs to another user, or others may use it" in told
     assert told.endswith("ready\n"), "it works nevertheless"
     assert check(tmp_path).returncode == 1
 
