@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from carecase_worker.files.acknowledgement import ItemRow, header, plain, rows
+from carecase_worker.intake.jobs.result_formats import CsvResult
 
 
 def read(*told: ItemRow) -> list[dict[str, Any]]:
@@ -52,3 +53,8 @@ def test_no_text_is_a_formula_to_a_spreadsheet(sign: str) -> None:
 def test_a_row_may_be_about_the_whole_file() -> None:
     (row,) = read(ItemRow(None, None, 400, "Line 2 has 1 cell.", "failed"))
     assert (row["index"], row["case_Key"], row["line"], row["status"]) == ("", "", "", "400")
+
+
+def test_a_result_without_items_has_its_header_row_all_the_same() -> None:
+    assert list(CsvResult().document("job", ())) == [header(of_rows=False)]
+    assert list(CsvResult(dry_run=True).document("job", ())) == [header(of_rows=False, dry_run=True)]
