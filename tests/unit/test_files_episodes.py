@@ -110,3 +110,12 @@ def test_a_file_of_nothing_is_empty_and_a_line_is_bounded() -> None:
         cases(b"\n \n")
     with pytest.raises(BatchRefused, match="Line 1 begins a row of more than"):
         cases(b"x" * (1 << 20), 1000)
+
+
+def test_it_tells_how_much_of_a_line_it_holds() -> None:
+    """The intake bounds by it what a client may have open."""
+    line = json.dumps(EPISODE).encode() + b"\n"
+    splitter = EpisodeSplitter(EpisodeMapping())
+    for piece, held in ((line[:100], 100), (line[100:150], 150), (line[150:] + line[:7], 7), (line[7:], 0)):
+        splitter.feed(piece)
+        assert splitter.buffered_bytes == held

@@ -90,6 +90,13 @@ def test_blank_lines_and_rows_without_any_value_are_no_rows() -> None:
     assert lines(text) == [4, 7]
 
 
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+def test_lines_of_other_blanks_before_the_header_are_skipped(piece_bytes: int) -> None:
+    text = b"\t\t\n \t \r\n\n" + HEADER.replace(b",", b"\t") + b"1\t5\tfalse\tx\n"
+    assert cases(text, piece_bytes=piece_bytes) == [{**ROW, "case_ID": "x"}]
+    assert lines(text, piece_bytes=piece_bytes) == [5]
+
+
 def test_a_row_is_bounded_and_so_is_the_memory_for_it() -> None:
     splitter = RowSplitter(NAMES_OF_FIELDS, item_bytes=1000)
     splitter.feed(HEADER + b'1,5,false,"')
@@ -100,6 +107,9 @@ def test_a_row_is_bounded_and_so_is_the_memory_for_it() -> None:
         splitter.feed(b"x" * 500 + b"\n")
     with pytest.raises(BatchRefused, match="Line 2 begins a row of more than 2000 characters"):
         items_of(HEADER + b"x" * 3000, RowSplitter(NAMES_OF_FIELDS, item_bytes=1000), 500)
+    small = RowSplitter(NAMES_OF_FIELDS, item_bytes=1000)
+    with pytest.raises(BatchRefused, match="Line 3 begins a row of more than 2000 characters"):
+        small.feed(HEADER + b"1,5,false,x\n2,5,false," + b"x" * 3000)
     assert "more than 131072 characters" in refused(HEADER + b"1,5,false,%s\n" % (b"x" * (128 << 10) + b"x"))
 
 

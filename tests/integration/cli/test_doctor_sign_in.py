@@ -123,6 +123,18 @@ def test_a_provider_that_is_away_moved_or_something_else_is_told_with_the_addres
     assert told() == [f"fix   oidc.issuer: {url} is not a configuration document: it is not a JSON object"]
 
 
+@pytest.mark.parametrize(
+    "page", ["http://care.example.org/app", "care.example.org/app", "https://u:p@care.example.org"]
+)
+def test_an_address_of_the_page_that_nobody_could_open_is_refused(carecase: Carecase, page: str) -> None:
+    ran = carecase("doctor", "--page", page)
+    assert (ran.status, ran.out) == (2, "")
+    said = " ".join(ran.err.split())
+    assert "Invalid value for '--page': must " in said
+    assert said.endswith(", as https://jobs.example.org/app")
+    assert "u:p" not in said
+
+
 def test_a_document_that_is_not_needed_is_only_hinted_at(told: Told, issuer: Issuer) -> None:
     issuer.faults.statuses[DISCOVERY] = 404
     ends = f'authorization_endpoint = "{issuer.url}/authorize"\ntoken_endpoint = "{issuer.url}/token"\n'

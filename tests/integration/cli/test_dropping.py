@@ -92,6 +92,22 @@ def test_a_file_that_is_refused_gets_an_acknowledgement_that_says_so(tmp_path: P
     assert "a.csv: refused. 400: Line 2 has 2 cells" in printed.getvalue()
 
 
+def test_a_file_that_cannot_be_read_is_filed_away_and_keeps_no_other_from_being_sent(tmp_path: Path) -> None:
+    """Whoever runs this test may read every file, so a directory stands for one that may not be read."""
+    with dropping(tmp_path, *applied()) as (one, _, printed):
+        for name in ("a.csv", "b.csv"):
+            (tmp_path / name).write_text(ROWS)
+        unreadable, good = one.folder.taken(0, 0)
+        unreadable.unlink()
+        unreadable.mkdir()
+        assert [one.send(unreadable), one.send(good)] == [Filed.FAILED, Filed.DONE]
+    said = "cannot be read (Is a directory). Let this process read it, and put it into the folder again."
+    assert printed.getvalue().splitlines()[0] == f"a.csv: refused. {said} It is now {tmp_path / 'failed' / 'a.csv'}"
+    (row,) = acknowledged(tmp_path / "failed" / "a.csv.ack.csv")
+    assert (row["status"], row["outcome"], row["body"]) == ("400", "failed", said)
+    assert (tmp_path / "failed" / "a.csv").exists()
+
+
 def test_what_was_wrong_with_the_options_can_be_corrected(tmp_path: Path) -> None:
     """The same file by another mapping, or for another care plan, is another batch: a key refuses another one."""
     mapping, folder = tmp_path / "m.toml", tmp_path / "folder"
@@ -170,6 +186,18 @@ def test_once_waits_for_as_long_as_a_file_must_not_change(tmp_path: Path, careca
         flags = ("--url", peer.url, "--api-key", "k", "--token", "t", "--database", "d")
         ran = carecase("drop", str(tmp_path), "--once", "--settle", "2.5", *flags)
     assert (ran.status, "a.csv: 2 of 2 rows applied" in ran.err) == (0, True), ran.err
+
+
+def test_once_goes_on_while_the_service_is_away(tmp_path: Path, carecase: Carecase) -> None:
+    (tmp_path / "a.csv").write_text(ROWS)
+    with answering(problem(503, "The database is away.", retry_after="9"), *applied()) as peer:
+        flags = ("--url", peer.url, "--api-key", "k", "--token", "t", "--database", "d", "--timeout", "1")
+        ran = carecase("drop", str(tmp_path), "--once", "--settle", "0", *flags)
+    assert ran.status == 0, ran.err
+    away, done = ran.err.splitlines()
+    assert away.startswith("a.csv: will be tried again. 503: The database is away.")
+    assert done.startswith("a.csv: 2 of 2 rows applied")
+    assert {file.name for file in (tmp_path / "done").iterdir()} == {"a.csv", "a.csv.ack.csv"}
 
 
 def test_credentials_that_are_refused_are_no_fault_of_the_file(tmp_path: Path) -> None:

@@ -42,6 +42,16 @@ def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: P
     assert (unknown.status, "no client has a mapping referral" in unknown.err) == (2, True)
 
 
+def test_a_name_that_several_clients_have_given_is_no_mapping(carecase: Carecase, tmp_path: Path) -> None:
+    """Each partner's columns are its own, and the first one's might fit by accident."""
+    mapping = 'files.referrals.columns = { "Case" = "case_Key" }'
+    (tmp_path / "carecase.toml").write_text(f"[clients.ann]\n{mapping}\n[clients.bob]\n{mapping}\n")
+    (tmp_path / "good.csv").write_text("Case\n1\n")
+    ran = carecase("files", "check", "good.csv", "--config", "carecase.toml", "--mapping", "referrals")
+    text = "carecase.toml: several clients have a mapping referrals. Give it as a TOML file of its own.\n"
+    assert (ran.status, ran.out, ran.err) == (2, "", text)
+
+
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [

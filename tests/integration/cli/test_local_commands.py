@@ -230,11 +230,17 @@ def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: 
     )
 
 
-def test_without_databases_there_is_nothing_to_check(carecase: Carecase) -> None:
-    ran = carecase("db", "check")
+@pytest.mark.parametrize("command", [("db", "check"), ("top",)], ids=str)
+def test_without_databases_there_is_nothing_to_look_at(carecase: Carecase, command: tuple[str, ...]) -> None:
+    ran = carecase(*command)
     assert (ran.status, ran.out) == (2, "")
     mistake = "databases: there are none; configure one as [databases.NAME] with its url"
     assert ran.err.startswith(f"The configuration has mistakes:\n  {mistake}\nConfiguration used: no file")
+
+
+def test_tables_that_have_not_changed_need_no_revision(carecase: Carecase) -> None:
+    ran = carecase("db", "revision", "No change.")
+    assert (ran.status, ran.out, ran.err) == (0, "the newest revision lacks nothing\n", "")
 
 
 def test_the_command_line_says_what_there_is(carecase: Carecase) -> None:

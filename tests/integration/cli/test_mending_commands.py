@@ -1,6 +1,7 @@
 """failed, resend: what they send again, to where, and how they end, by what became of it."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from tests.integration.cli.commands import Carecase
 from tests.peers import JOB, Peer, Reply, accepted, answering, items, told
 
 LINES = b'{"case_Key":1}\n{"case_Key":2}\n'
+CASE_2 = {"case_Key": 2, "carePlan_Key": 5}
 NEW = "0199c0de-0000-7000-8000-000000000002"
 
 
@@ -62,3 +64,80 @@ def test_after_a_dry_run_nothing_is_applied_by_the_commands_that_it_suggests(
         ran = carecase("resend", JOB, str(tmp_path / "cases.failed.ndjson"), "--no-watch", "--url", peer.url)
     assert "dry run" in ran.out
     assert path_and_database(peer) == [("/care-plans/5/cases-batch?dryRun=true", "other")]
+
+
+NOTHING_FAILED = (items(pages=(1, 1)), items(pages=(1, 1)))
+SECOND_FAILED = (items((2, 422, "wrong"), indexes=(1,), pages=(1, 1)), NOTHING_FAILED[1])
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_job_of_which_all_was_applied_leaves_nothing_to_correct(
+    carecase: Carecase, tmp_path: Path, dry_run: bool
+) -> None:
+    file, job = tmp_path / "cases.ndjson", the_job(failed=0, created=2, dryRun=dry_run)
+    file.write_bytes(LINES)
+    with answering(job, job, *NOTHING_FAILED) as peer:
+        ran = carecase("failed", JOB, str(file), "--url", peer.url)
+    applied = "would be applied" if dry_run else "were applied"
+    said = f"All items of job {JOB} {applied}: there is nothing to correct.\n"
+    assert (ran.status, ran.out, ran.err) == (0, said, "")
+    assert [one.name for one in tmp_path.iterdir()] == ["cases.ndjson"]
+
+
+def test_what_was_written_is_told_and_the_command_that_sends_it(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "my cases.ndjson").write_bytes(LINES)
+    with answering(the_job(created=1, failed=1), the_job(created=1, failed=1), *SECOND_FAILED) as peer:
+        ran = carecase("failed", JOB, "my cases.ndjson", "--url", peer.url)
+    said = "1 of 2 items were not applied. They are in my cases.failed.ndjson, each with its reason.\n"
+    sends = f"Correct them there, then send them: carecase resend {JOB} 'my cases.failed.ndjson'\n"
+    assert (ran.status, ran.out, ran.err) == (0, said, sends)
+
+
+MAPPING = 'columns = ["case_Key", "carePlan_Key", "do_Not_Contact"]\n'
+
+
+def test_reasons_that_have_no_place_in_the_rows_are_told_of_with_their_file(carecase: Carecase, tmp_path: Path) -> None:
+    body = b"1,5,false\n2,5,no\n"
+    (tmp_path / "cases.csv").write_bytes(body)
+    (tmp_path / "m.toml").write_text(MAPPING)
+    sent = [{"case_Key": 1, "carePlan_Key": 5, "do_Not_Contact": False}, {**CASE_2, "do_Not_Contact": "no"}]
+    made = json.dumps(sent, separators=(",", ":")).encode()
+    job = the_job(created=1, failed=1, bodySha256=hashlib.sha256(made).hexdigest())
+    options = ("--mapping", "m.toml", "--url")
+    with answering(job, job, *SECOND_FAILED, job, job, *SECOND_FAILED) as peer:
+        ran = carecase("failed", JOB, "cases.csv", *options, peer.url)
+        given = carecase("failed", JOB, "cases.csv", "--json", "--to", "mend.csv", *options, peer.url)
+    reasons = "and their reasons, by line, in cases.failed.csv.reasons.csv.\n"
+    assert (ran.status, ran.out.endswith(reasons)) == (0, True), ran
+    assert ran.err.endswith(f"carecase resend {JOB} cases.failed.csv --mapping m.toml\n")
+    assert (tmp_path / "cases.failed.csv").read_bytes() == b"2,5,no\n"
+    told = {"count": 1, "file": "mend.csv", "reasons": "mend.csv.reasons.csv"}
+    assert (given.status, json.loads(given.out), given.err) == (0, told, "")
+
+
+@pytest.mark.parametrize(
+    ("failed", "told"),
+    [
+        (SECOND_FAILED, {"count": 1, "file": "cases.failed.ndjson", "reasons": None}),
+        (NOTHING_FAILED, {"count": 0, "file": None, "reasons": None}),
+    ],
+    ids=["some", "none"],
+)
+def test_for_scripts_what_was_written_is_a_document(
+    carecase: Carecase, tmp_path: Path, failed: tuple[Reply, ...], told: dict[str, Any]
+) -> None:
+    (tmp_path / "cases.ndjson").write_bytes(LINES)
+    with answering(the_job(), the_job(), *failed) as peer:
+        ran = carecase("failed", JOB, "cases.ndjson", "--json", "--url", peer.url)
+    assert (ran.status, json.loads(ran.out), ran.err) == (0, told, "")
+
+
+@pytest.mark.parametrize(("last", "status"), [({"created": 2}, 0), ({"created": 1, "failed": 1}, 1)], ids=str)
+def test_what_is_sent_again_is_followed_to_its_end(
+    carecase: Carecase, tmp_path: Path, last: dict[str, Any], status: int
+) -> None:
+    (tmp_path / "cases.ndjson").write_bytes(LINES)
+    with answering(the_job(), accepted(job_id=NEW, total=2), told(job_id=NEW, total=2, **last)) as peer:
+        ran = carecase("failed", JOB, "cases.ndjson", "--resend", "--url", peer.url)
+    assert (ran.status, f"job {NEW} completed: 2 of 2" in ran.out) == (status, True)
+    assert peer.calls[1:] == [f"POST /jobs/{JOB}/retry", f"GET /jobs/{NEW}"]

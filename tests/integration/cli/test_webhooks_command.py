@@ -1,6 +1,7 @@
 """`carecase webhooks`: how endpoints stand, what was given up, replay and a test."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -70,6 +71,33 @@ def test_how_a_webhook_stands(
     assert (ran.status, "it answered 410; enable it: carecase webhooks replay crm" in ran.out) == (1, True)
     (told,) = json.loads(carecase("webhooks", "list", "--json").out)
     assert (told["waiting"], told["delivered"], told["reason"]) == (1, 1, "status 500")
+
+
+def test_a_webhook_that_fails_is_told_of_with_the_reason_and_since_when(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
+) -> None:
+    ended(DeliveryVerdict.AGAIN)
+    ran = carecase("webhooks", "list")
+    assert ran.status == 1
+    assert re.fullmatch(
+        r"crm  client demo  0 delivered, 1 jobs wait, 0 given up  failing since 20\S+Z: status 500\n", ran.out
+    )
+
+
+def test_a_webhook_without_secrets_here_is_told_of_but_does_not_fail(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
+) -> None:
+    """They may be known to the workers alone."""
+    ended(DeliveryVerdict.DELIVERED)
+    ran = carecase("webhooks", "list")
+    assert (ran.status, ran.out.endswith("  no secrets are known here; a worker needs them\n")) == (0, True)
+
+
+def test_without_webhooks_it_says_how_one_is_configured(carecase: Carecase) -> None:
+    ran = carecase("webhooks", "list")
+    said = "no webhook is configured; see [webhooks.NAME] in the configuration\n"
+    assert (ran.status, ran.out, ran.err) == (0, "", said)
+    assert carecase("webhooks", "list", "--json").out == "[]\n"
 
 
 def test_what_was_given_up_is_listed_and_replayed(

@@ -8,6 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import psutil
 import pytest
+from tests.acceptance.system import eventually
 
 from carecase_worker.client.files import table_process
 from carecase_worker.client.files.table_process import MOST_MEMORY_BYTES
@@ -66,6 +67,30 @@ def test_a_long_text_that_many_rows_refer_to_is_refused(tmp_path: Path) -> None:
     assert path.stat().st_size < len(text) / 10
     with pytest.raises(BatchUnreadable, match=r"long\.parquet: (needs more than|has a row)"):
         list(items_of_file(RowFile(path)))
+
+
+def test_a_row_that_is_larger_than_any_case_is_refused(tmp_path: Path) -> None:
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    columns = {NAMES[0]: [1], NAMES[1]: [5], NAMES[2]: [True], "case_ID": ["A" * (16 << 20)]}
+    parquet.write_table(arrow.table(columns), tmp_path / "large.parquet")
+    with pytest.raises(BatchUnreadable) as refused:
+        list(items_of_file(RowFile(tmp_path / "large.parquet")))
+    assert str(refused.value) == (
+        f"{tmp_path / 'large.parquet'}: has a row that is larger than any case. Take out what is no case, or save the"
+        " file as CSV."
+    )
+
+
+def test_a_reader_that_is_killed_within_its_rows_ends_the_file_and_not_the_command(tmp_path: Path) -> None:
+    """As the machine does when its memory is full. What was read until then must not pass for the whole file."""
+    path = a_workbook(tmp_path / "killed.xlsx", f"<row>{ROW}</row>" * 300_000)
+    items = items_of_file(RowFile(path))
+    assert next(items)
+    (reader,) = (psutil.Process(pid) for pid in readers())
+    eventually(lambda: reader.status() == psutil.STATUS_SLEEPING, what="it waits for whoever reads its rows")
+    reader.kill()
+    with pytest.raises(BatchUnreadable, match=r"killed\.xlsx: takes more than 4 GiB of memory, or 900 seconds"):
+        list(items)
 
 
 def test_a_workbook_without_sheets_is_refused(tmp_path: Path) -> None:

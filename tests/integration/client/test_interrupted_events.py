@@ -2,38 +2,54 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
-from tests.peers import JOB, Reply, a_job, answering, told
+from tests.peers import JOB, Reply, a_job, answering, problem, told
 
 from carecase_worker.client.access import Access
-from carecase_worker.client.api import connect, connect_async, connect_to
+from carecase_worker.client.api import connect_async, connect_to
+from carecase_worker.client.documents import Job
 from carecase_worker.client.events import JobEvent
 from carecase_worker.client.exchange.verdicts import RetryPolicy
-from carecase_worker.errors import ServiceUnreachable
+from carecase_worker.errors import JobUnknown, ServiceUnreachable
 
 BEGUN = f"retry: 1\nid: none\n\nid: 1\nevent: progress\ndata: {json.dumps(a_job('running'))}\n\nid: 2\nevent: prog"
 ENDED = f"id: end\nevent: final\ndata: {json.dumps(a_job(created=3))}\n\n"
 _STREAM = {"Content-Type": "text/event-stream"}
 
 
-def followed(*replies: Reply) -> tuple[list[str], list[str | None]]:
+def follow(url: str, is_async: bool, on_event: Callable[[JobEvent], None]) -> Job:
+    """Follow the job by one kind of client."""
+
+    async def ask() -> Job:
+        async with connect_async(url) as client:
+            return await client.follow(JOB, on_event)
+
+    if is_async:
+        return asyncio.run(ask())
+    access = Access(url, api_key="k", token="t", database="d")
+    with connect_to(access, RetryPolicy(tries=1)) as client:
+        return client.follow(JOB, on_event)
+
+
+def followed(is_async: bool, *replies: Reply) -> tuple[list[str], list[str | None]]:
     """The names of the events that were reported, and the Last-Event-ID of each request."""
     events: list[JobEvent] = []
     with answering(*replies) as peer:
-        access = Access(peer.url, api_key="k", token="t", database="d")
-        with connect_to(access, RetryPolicy(tries=1)) as client:
-            assert client.follow(JOB, events.append).created == 3
+        assert follow(peer.url, is_async, events.append).created == 3
     return [event.name for event in events], [request.headers.get("last-event-id") for request in peer.received]
 
 
-def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event() -> None:
-    names, sent = followed(Reply(200, BEGUN.encode(), _STREAM), Reply(200, ENDED.encode(), _STREAM))
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event(is_async: bool) -> None:
+    names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(200, ENDED.encode(), _STREAM))
     assert (names, sent) == (["progress", "final"], [None, "1"])
 
 
-def test_a_job_of_which_nothing_more_is_told_is_read_instead() -> None:
-    names, sent = followed(Reply(200, BEGUN.encode(), _STREAM), Reply(204), told(created=3))
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_job_of_which_nothing_more_is_told_is_read_instead(is_async: bool) -> None:
+    names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(204), told(created=3))
     assert (names, sent) == (["progress"], [None, "1", None])
 
 
@@ -41,17 +57,12 @@ def test_a_job_of_which_nothing_more_is_told_is_read_instead() -> None:
 def test_a_page_in_place_of_the_events_is_reported(is_async: bool) -> None:
     """Else it would be asked for again and again, and nobody would know why nothing happens."""
     page = Reply(200, b"<html>Please sign in.</html>", {"Content-Type": "text/html"})
-
-    async def follow(url: str) -> None:
-        async with connect_async(url) as client:
-            await client.follow(JOB, print)
-
-    def follow_by(url: str) -> None:
-        if is_async:
-            asyncio.run(follow(url))
-            return
-        with connect(url) as client:
-            client.follow(JOB, print)
-
     with answering(page) as peer, pytest.raises(ServiceUnreachable, match="200: this is not a response of the service"):
-        follow_by(peer.url)
+        follow(peer.url, is_async, print)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_refusal_in_place_of_the_events_is_reported_as_of_any_other_call(is_async: bool) -> None:
+    refusal = problem(404, "There is no such job.")
+    with answering(refusal) as peer, pytest.raises(JobUnknown, match=r"404: There is no such job\."):
+        follow(peer.url, is_async, print)

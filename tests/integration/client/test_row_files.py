@@ -3,14 +3,17 @@
 import gzip
 import importlib
 import json
+import sys
+from datetime import date, time, timedelta
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.client.workbooks import a_workbook
 
-from carecase_worker.client.row_files import RowFile, items_of_file
+from carecase_worker.client.row_files import RowFile, items_of_file, lines_of_items
 from carecase_worker.client.uploads import reading
 from carecase_worker.errors import BatchUnreadable
 from carecase_worker.files.episodes import EpisodeMapping
@@ -31,6 +34,33 @@ def test_a_workbook_is_read(tmp_path: Path) -> None:
     (tmp_path / "no.xlsx").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(BatchUnreadable, match=r"no\.xlsx: is not a readable workbook"):
         cases(RowFile(tmp_path / "no.xlsx"))
+
+
+def test_blank_rows_at_the_top_of_a_workbook_count_as_its_program_counts_them(tmp_path: Path) -> None:
+    rows = [["A report"], ["case_Key", "carePlan_Key", "do_Not_Contact"], [37, 5, False], [38, 5, True]]
+    mapping = mapping_of(FileSettings.model_validate({"skipped_lines": 4}))
+    file = RowFile(a_workbook(tmp_path, rows, first=4), mapping)
+    assert [case["case_Key"] for case in cases(file)] == [37, 38]
+    assert lines_of_items(file) == ((0, 6),)
+
+
+def test_a_sheet_of_nothing_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(BatchUnreadable, match=r"cases\.xlsx: The batch is empty"):
+        cases(RowFile(a_workbook(tmp_path, [])))
+
+
+@pytest.mark.parametrize(("library", "read"), [("python_calamine", "xlsx"), ("pyarrow", "parquet")])
+def test_without_its_library_a_table_is_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, read: str
+) -> None:
+    file = a_workbook(tmp_path, []) if read == "xlsx" else parquet_of(tmp_path).source
+    monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
+    with pytest.raises(BatchUnreadable) as refused:
+        cases(RowFile(file))
+    assert str(refused.value) == (
+        f"{file}: workbooks and Parquet need the extra files. Run: pip install 'carecase-client[files]', or"
+        " 'carecase-worker[files]'; or save the file as CSV."
+    )
 
 
 def test_parquet_is_read(tmp_path: Path) -> None:
@@ -67,6 +97,29 @@ def test_values_of_parquet_are_those_that_their_types_mean(tmp_path: Path) -> No
     assert case == {**CASES[0], "case_ID": "Ü7", "case_Score": 9.5, "case_Start_Date": start}
 
 
+def test_dates_and_times_of_parquet_are_texts_as_their_fields_have_them(tmp_path: Path) -> None:
+    columns = {
+        "case_Start_Date": [date(2026, 1, 5)],
+        "case_ID": [time(9, 30)],
+        "case_Reason": [timedelta(minutes=90)],
+    }
+    (case,) = cases(parquet_of(tmp_path, **columns))
+    expected = {"case_Start_Date": "2026-01-05T00:00:00Z", "case_ID": "09:30:00", "case_Reason": "1:30:00"}
+    assert case == {**CASES[0], **expected}
+
+
+def test_a_table_of_many_megabytes_is_read_whole_and_in_order(tmp_path: Path) -> None:
+    keys = list(range(4000))
+    columns = {
+        "case_Key": keys,
+        "carePlan_Key": [5] * 4000,
+        "do_Not_Contact": [False] * 4000,
+        "eligibility_Verified_Comment": [f"{key:01000}" for key in keys],
+    }
+    read = cases(parquet_of(tmp_path, **columns))
+    assert [(case["case_Key"], int(case["eligibility_Verified_Comment"])) for case in read] == [(n, n) for n in keys]
+
+
 @pytest.mark.parametrize("value", [["a"], {"a": 1}, b"\xff"], ids=["list", "structure", "bytes"])
 def test_a_value_that_is_no_text_is_refused_unless_its_column_is_ignored(tmp_path: Path, value: Any) -> None:
     """It would be stored as Python writes it."""
@@ -101,3 +154,14 @@ def test_a_mapping_of_the_service_is_not_known_here(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_bytes(TEXT)
     with pytest.raises(BatchUnreadable, match="The mapping referrals is the service's"):
         cases(RowFile(tmp_path / "cases.csv", "referrals"))
+
+
+def test_rows_may_come_from_an_open_file(tmp_path: Path) -> None:
+    assert cases(RowFile(BytesIO(TEXT), NAMES_OF_FIELDS)) == cases(RowFile(TEXT, NAMES_OF_FIELDS)) == CASES
+
+
+def test_a_mapping_of_resources_does_not_read_a_table(tmp_path: Path) -> None:
+    file = a_workbook(tmp_path, [["case_Key"], [37]])
+    with pytest.raises(BatchUnreadable) as refused:
+        cases(RowFile(file, EpisodeMapping()))
+    assert str(refused.value) == f"{file}: the mapping is for FHIR resources as NDJSON, and this is a workbook."

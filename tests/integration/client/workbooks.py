@@ -30,9 +30,10 @@ def cell(value: Any) -> str:
     return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
 
 
-def a_workbook(place: Path, rows: list[list[Any]]) -> Path:
-    """A workbook with one sheet, as Office Open XML has it."""
-    lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+def a_workbook(place: Path, rows: list[list[Any]], first: int = 1) -> Path:
+    """A workbook with one sheet, as Office Open XML has it; `first` is the number of the first row that it has."""
+    numbered = enumerate(rows, start=first)
+    lines = "".join(f'<row r="{number}">{"".join(map(cell, row))}</row>' for number, row in numbered)
     sheet = f'<worksheet xmlns="{TYPES}/spreadsheetml/2006/main"><sheetData>{lines}</sheetData></worksheet>'
     with zipfile.ZipFile(place / "cases.xlsx", "w") as packed:
         for name, part in (PARTS | {"xl/worksheets/sheet1.xml": sheet}).items():

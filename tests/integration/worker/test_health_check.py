@@ -54,8 +54,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
         process.communicate()
 
 
-def check(place: Path) -> "subprocess.CompletedProcess[str]":
-    return run("worker", "--check", cwd=place, variables={"TMPDIR": str(place)})
+def check(place: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return run("worker", "--check", *options, cwd=place, variables={"TMPDIR": str(place)})
 
 
 def sockets(place: Path) -> Path:
@@ -81,6 +81,13 @@ def test_one_worker_that_is_not_well_is_enough_and_each_is_named(tmp_path: Path,
     assert {one.name for one in sockets(tmp_path).iterdir()} == {str(well.pid), str(other.pid)}
     is_cut_off = f"worker {other.pid}: {Health.CUT_OFF.value.partition(';')[0]}"
     eventually(lambda: tells(0, is_well, is_cut_off), what="to start it again would help nobody")
+
+
+def test_with_a_configuration_it_is_the_same_check(tmp_path: Path, start: Callable[..., Worker]) -> None:
+    """Whoever has one on the worker's command line adds --check to that; the file is not needed for it."""
+    stuck = start("STUCK")
+    ended = check(tmp_path, "--config", "nowhere.toml")
+    assert (ended.returncode, ended.stdout, ended.stderr.startswith(f"worker {stuck.pid}: ")) == (1, "", True)
 
 
 def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(

@@ -60,10 +60,10 @@ def duration(length: timedelta) -> str:
 def size(count: int) -> str:
     """Format a number of bytes with a binary unit."""
     value, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
+    for larger in ("KiB", "MiB", "GiB"):
+        if value < 1024:
             break
-        value /= 1024
+        value, unit = value / 1024, larger
     return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
 
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from carecase_worker.cli.configuration import Config, settings_nearby
+from carecase_worker.cli.configuration import Config, noted, settings_nearby, sources_nearby
 from carecase_worker.cli.operating.overview import document, screen
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import SettingsError, StoreUnavailable
@@ -45,9 +45,10 @@ def top(
     """
     if as_json and not once:
         raise typer.BadParameter("requires --once", param_hint="--json")
-    settings = settings_nearby(config)
-    if not settings.databases:
-        raise SettingsError("databases: there are none; configure one as [databases.NAME] with its url")
+    with noted(sources_nearby(config)):
+        settings = settings_nearby(config)
+        if not settings.databases:
+            raise SettingsError("databases: there are none; configure one as [databases.NAME] with its url")
     with _looks(settings) as looks:
         first = looks.look()
         console = Console(highlight=False)

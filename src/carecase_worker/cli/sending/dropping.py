@@ -169,5 +169,7 @@ def _digest(file: Path) -> str:
             while piece := content.read(_PIECE_BYTES):
                 digest.update(piece)
     except OSError as error:
-        raise BatchUnreadable(f"{file}: cannot be read ({error.strerror})") from None
+        raise BatchUnreadable(
+            f"{file}: cannot be read ({error.strerror}). Let this process read it, and put it into the folder again."
+        ) from None
     return digest.hexdigest()

@@ -32,16 +32,14 @@ Row = Sequence[object]
 
 
 def rows_of_workbook(file: IO[bytes]) -> Iterator[Row]:
-    """Yield the rows of the first sheet of a workbook."""
+    """Yield the rows of the first sheet of a workbook, from its first one on, whether it is blank or not."""
     calamine = importlib.import_module("python_calamine")
     try:
         sheet = calamine.load_workbook(file).get_sheet_by_index(0)
     except (calamine.CalamineError, calamine.PasswordError, IndexError):
         sys.exit(UNREADABLE)
-    top = sheet.start[0] if sheet.start else 0
-    for _ in range(top):
-        yield ()
-    yield from sheet.iter_rows()
+    if sheet.start is not None:  # older versions of it fail for a sheet without cells
+        yield from sheet.iter_rows()
 
 
 def rows_of_parquet(file: IO[bytes]) -> Iterator[Row]:
@@ -83,8 +81,7 @@ def frames_of(rows: Iterable[Row]) -> Iterator[bytes]:
         if size > _FRAME_BYTES:
             yield _frame(buffered)
             buffered, size = [], 0
-    if buffered:
-        yield _frame(buffered)
+    yield _frame(buffered)
     yield (0).to_bytes(LENGTH_BYTES)
 
 

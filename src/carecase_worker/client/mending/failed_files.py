@@ -57,7 +57,7 @@ def write_failed(original: Original, results: Iterable[ItemResult], to: Path, ch
                 are_all_explained = are_all_explained and piece.has_reason
                 own = result.index, piece.line, result.key, result.status, plain(result.body)
                 reasons.content.write(_row((line, *own)))
-            file.content.write(_encoded(piece.text, encoder, failed.encoding))
+            file.content.write(_encoded(piece.text, encoder, failed.encoding, original.name))
             line += piece.text.count("\n")
         file.is_kept = bool(count)
         reasons.is_kept = file.is_kept and choice.with_reasons and not are_all_explained
@@ -84,11 +84,11 @@ def _row(cells: Sequence[object]) -> bytes:
     return text.getvalue().encode()
 
 
-def _encoded(text: str, encoder: IncrementalEncoder, encoding: str) -> bytes:
+def _encoded(text: str, encoder: IncrementalEncoder, encoding: str, name: str) -> bytes:
     try:
         return encoder.encode(text)
     except UnicodeEncodeError:
         raise BatchUnreadable(
-            f"The file has characters that {encoding}, the mapping's encoding, lacks. Correct the rows in the"
-            f" file itself."
+            f"{name}: has characters that {encoding}, the mapping's encoding, lacks. Correct the rows in that file"
+            " itself, or change the encoding."
         ) from None

@@ -58,7 +58,7 @@ def test_episodes_stay_episodes(tmp_path: Path) -> None:
     assert '"_line": 5' in usual_path(file).read_text()
 
 
-@pytest.mark.parametrize(("size", "limit"), [(2, 1 << 20), (3, 1 << 20), (100, 45)])
+@pytest.mark.parametrize(("size", "limit"), [(2, 1 << 20), (3, 1 << 20), (5, 1 << 20), (100, 45)])
 def test_a_part_is_found_in_the_file_that_was_cut(
     tmp_path: Path, size: int, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,3 +74,11 @@ def test_a_part_is_found_in_the_file_that_was_cut(
         assert (original.first, original.is_body) == (part.first, False)
         written = write_failed(original, failed(part.items - 1), tmp_path / f"{part.first}.ndjson", TO_BE_MENDED)
         assert [item["case_Key"] for item in items(written.path)] == [part.first + part.items - 1]
+
+
+def test_items_of_json_up_to_the_last_one_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "cases.json"
+    file.write_bytes(b"[" + b",".join(JSON_ITEMS) + b"]")
+    assert rewritten(made_here(file), failed(0, 4)) == [{"case_Key": 1}, {"case_Key": 4}]
+    last = original_of(file, job_of(array_of(JSON_ITEMS[3:]), 2))
+    assert (last.first, rewritten(last, failed(1), tmp_path / "last.json")) == (3, [{"case_Key": 4}])

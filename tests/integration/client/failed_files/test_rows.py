@@ -27,6 +27,7 @@ from carecase_worker.client.mending.failed_files import usual_path, write_failed
 from carecase_worker.client.mending.failed_items import TO_BE_MENDED
 from carecase_worker.client.mending.originals import original_of, path_of
 from carecase_worker.client.row_files import RowFile
+from carecase_worker.errors import BatchUnreadable
 
 
 def test_rows_that_the_service_made_cases_of_are_found_by_their_lines(tmp_path: Path) -> None:
@@ -118,6 +119,16 @@ def test_of_a_mapping_that_only_the_service_has_the_bytes_are_left_as_they_are(t
     assert written.reasons is not None
 
 
+def test_a_quote_that_nothing_closes_is_a_character_of_its_line(tmp_path: Path) -> None:
+    """Only the service knows that its mapping is for lines of fixed width."""
+    body = b'001 5 true 5"\n\n002 5 no   7"\n003 5 true 9"\nTRL003\n'
+    file = RowFile(tmp_path / "cases.txt", "members")
+    path_of(file).write_bytes(body)
+    original = original_of(file, job_of(body, 3))
+    written = write_failed(original, of_the_service(3, [1, 3, 4], 1), usual_path(file), TO_BE_MENDED)
+    assert written.path.read_bytes() == b'002 5 no   7"\nTRL003\n'
+
+
 @pytest.mark.parametrize("form", ["workbook", "parquet"])
 def test_rows_of_tables_that_are_no_text_become_csv(tmp_path: Path, form: str) -> None:
     header, rows = (
@@ -143,6 +154,32 @@ def test_rows_of_tables_that_are_no_text_become_csv(tmp_path: Path, form: str) -
     assert rewritten(made_here(file), failed(1, 2)) == whole[1:]
     (_, row) = list(csv.reader((tmp_path / "cases.failed.csv").open(newline=""), delimiter=";"))[-2:]
     assert row[5] == ("5" if form == "workbook" else "4"), "the number of its row"
+
+
+def test_rows_are_not_guessed_for_a_job_that_has_no_line_numbers(tmp_path: Path) -> None:
+    """As jobs of an earlier version: another row could be written in place of the one that failed."""
+    body = f"{HEADER}\n1,5,no,a\n".encode()
+    file = RowFile(tmp_path / "cases.csv")
+    path_of(file).write_bytes(body)
+    with pytest.raises(BatchUnreadable, match=r"The job has no line numbers.* Send the file again\."):
+        write_failed(original_of(file, job_of(body, 1)), failed(0), usual_path(file), TO_BE_MENDED)
+    assert [one.name for one in tmp_path.iterdir()] == ["cases.csv"], "nothing is half written"
+
+
+def test_rows_with_characters_that_the_mapping_cannot_write_are_refused_without_them(tmp_path: Path) -> None:
+    """A workbook may hold any; a mapping of one, with an encoding, writes CSV that it reads again."""
+    settings = {"columns": {"Key": "case_Key", "DNC": "do_Not_Contact", "Name": "case_ID"}, "encoding": "windows-1252"}
+    file = RowFile(
+        a_workbook(tmp_path, [["Key", "DNC", "Name"], [1, "no", "Dvořák"]]),
+        mapped(constants={"carePlan_Key": 5}, **settings),
+    )
+    with pytest.raises(BatchUnreadable) as refused:
+        write_failed(made_here(file), failed(0), usual_path(file), TO_BE_MENDED)
+    assert str(refused.value) == (
+        f"{tmp_path / 'cases.xlsx'}: has characters that windows-1252, the mapping's encoding, lacks. Correct the rows"
+        " in that file itself, or change the encoding."
+    )
+    assert [one.name for one in tmp_path.iterdir()] == ["cases.xlsx"], "nothing is half written"
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)

@@ -24,8 +24,17 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         original_of(
             RowFile(tmp_path / "cases.csv", "referrals"), job_of(array_of(items_in(RowFile(tmp_path / "cases.csv"))), 1)
         )
+    lines = tmp_path / "cases.ndjson"
+    lines.write_bytes(b'{"case_Key":1}\n{"case_Key":2}\n{"case_Key":3}\n')
+    with pytest.raises(BatchUnreadable, match="is not the file of job 0199"):
+        original_of(lines, job_of(b'[{"case_Key":2},{"case_Key":4}]', 2))
     with pytest.raises(BatchUnreadable, match="is not a file that can be read twice"):
         original_of(tmp_path / "nosuch.json", job_of(body, 1))
+    (tmp_path / "text").write_text("no case\n")
+    with pytest.raises(
+        BatchUnreadable, match=r"that was retried\. As given, it has no items: .*text: The body is not JSON"
+    ):
+        original_of(tmp_path / "text", job_of(body, 1))
     with pytest.raises(BatchUnreadable, match="is needed by its path"):
         original_of(RowFile(body), job_of(body, 1))
     with pytest.raises(JobNotFinal, match="The job is running"):

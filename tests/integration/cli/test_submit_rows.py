@@ -1,0 +1,77 @@
+"""submit of files of rows that are converted here, and of dry runs of which something would fail."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from tests.builders import a_batch, a_case
+from tests.integration.cli.commands import Carecase
+from tests.peers import JOB, Reply, accepted, answering, items, told
+
+MAPPING = 'columns = { "Case" = "case_Key", "DNC" = "do_Not_Contact" }\nconstants = { carePlan_Key = 5 }\n'
+ROWS = b"Case,DNC\n1,false\n\n2,true\n"
+CASES = [{"case_Key": 1, "do_Not_Contact": False}, {"case_Key": 2, "do_Not_Contact": True}]
+SENT = [{**case, "carePlan_Key": 5} for case in CASES]
+BY_MAPPING = ("--mapping", "m.toml", "--url")
+
+
+@pytest.fixture(autouse=True)
+def _a_mapping_and_rows(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(MAPPING)
+    (tmp_path / "rows.csv").write_bytes(ROWS)
+
+
+def test_rows_are_validated_as_the_cases_that_they_become(carecase: Carecase) -> None:
+    with answering(items((1, 200, "Valid"), (2, 422, "case_ID: is required"))) as peer:
+        ran = carecase("submit", "rows.csv", "--validate-only", "--care-plan", "5", *BY_MAPPING, peer.url)
+    assert (ran.status, ran.err) == (1, "")
+    assert ran.out.endswith("1 of 2 items are valid. Nothing was applied.\n")
+    assert peer.calls == ["PUT /care-plans/5/cases-batch?validateOnly=true"]
+    assert json.loads(peer.received[0].body) == SENT
+
+
+def test_rows_of_a_pipe_are_sent_as_the_cases_that_they_become(
+    carecase: Carecase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(ROWS))))
+    with answering(accepted(total=2), told(total=2, created=1, failed=1)) as peer:
+        ran = carecase("submit", "-", *BY_MAPPING, peer.url)
+    assert (ran.status, "completed: 2 of 2 (1 created" in ran.out) == (1, True)
+    assert json.loads(peer.received[0].body) == SENT
+    assert "carecase failed" not in ran.err, "a pipe cannot be read again"
+
+
+def test_of_a_bad_file_nothing_is_sent_though_its_first_part_is_good(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(ROWS + b"3,true\n" * 100_000 + b"3\n")
+    with answering() as peer:
+        ran = carecase("submit", "rows.csv", *BY_MAPPING, peer.url)
+    assert (ran.status, ran.out, peer.calls) == (2, "", [])
+    assert "rows.csv: Line 100005 has 1 cell" in ran.err
+
+
+def test_rows_go_whole_where_all_or_nothing_is_wanted(carecase: Carecase) -> None:
+    with answering(accepted(total=2)) as peer:
+        ran = carecase("submit", "rows.csv", "--strict", "--no-watch", *BY_MAPPING, peer.url)
+    assert ran.status == 0, ran.err
+    assert (json.loads(peer.received[0].body), peer.received[0].headers["prefer"]) == (SENT, "handling=strict")
+
+
+def test_a_dry_run_and_validation_without_the_database_exclude_each_other(carecase: Carecase) -> None:
+    with answering() as peer:
+        ran = carecase("submit", "rows.csv", "--validate-only", "--dry-run", *BY_MAPPING, peer.url)
+    assert (ran.status, ran.out, peer.calls) == (2, "", [])
+    assert "--dry-run: uses the database, --validate-only does not: give one of them" in " ".join(ran.err.split())
+
+
+def test_what_a_dry_run_would_not_apply_cannot_be_retried(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "batch").write_bytes(a_batch(*(a_case(n) for n in range(3))))
+    replies: list[Reply] = [accepted(dryRun=True), told(created=2, failed=1, dryRun=True)]
+    with answering(*replies) as peer:
+        ran = carecase("submit", "batch", "--dry-run", "--url", peer.url)
+    assert ran.status == 1
+    assert ran.err.splitlines()[-2:] == [
+        f"1 would not be applied. To see which, and why: carecase result {JOB} --failed",
+        f"To correct those items in a new file: carecase failed {JOB} batch",
+    ]
