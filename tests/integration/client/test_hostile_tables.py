@@ -75,10 +75,8 @@ def test_a_row_that_is_larger_than_any_case_is_refused(tmp_path: Path) -> None:
     parquet.write_table(arrow.table(columns), tmp_path / "large.parquet")
     with pytest.raises(BatchUnreadable) as refused:
         list(items_of_file(RowFile(tmp_path / "large.parquet")))
-    assert str(refused.value) == (
-        f"{tmp_path / 'large.parquet'}: has a row that is larger than any case. Take out what is no case, or save the"
-        " file as CSV."
-    )
+    said = "has a row that is too large for a case. Remove what is not a case, or save the file as CSV."
+    assert str(refused.value) == f"{tmp_path / 'large.parquet'}: {said}"
 
 
 def test_a_reader_that_is_killed_within_its_rows_ends_the_file_and_not_the_command(tmp_path: Path) -> None:
@@ -89,7 +87,7 @@ def test_a_reader_that_is_killed_within_its_rows_ends_the_file_and_not_the_comma
     (reader,) = (psutil.Process(pid) for pid in readers())
     eventually(lambda: reader.status() == psutil.STATUS_SLEEPING, what="it waits for whoever reads its rows")
     reader.kill()
-    with pytest.raises(BatchUnreadable, match=r"killed\.xlsx: takes more than 4 GiB of memory, or 900 seconds"):
+    with pytest.raises(BatchUnreadable, match=r"killed\.xlsx: needs more than 4 GiB of memory, or 900 seconds"):
         list(items)
 
 
