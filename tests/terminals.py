@@ -49,7 +49,7 @@ def in_a_terminal(
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     os.set_blocking(ours, False)
-    environment = process_environment() | {"TERM": "xterm-256color"} | variables
+    environment = process_environment() | {"TERM": "xterm-256color", **variables}
     process = subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=place, env=environment, stdin=theirs if has_keyboard else subprocess.DEVNULL, stdout=theirs, stderr=theirs,

@@ -52,7 +52,8 @@ class Worker:
     log: Path
 
     def dropped(self) -> int:
-        return self.log.read_text().count('"message dropped"')
+        lines = self.log.read_text().splitlines()
+        return sum('"message dropped"' in line and '"reason"' in line for line in lines)
 
     def works(self) -> None:
         """Send a case; it is applied."""

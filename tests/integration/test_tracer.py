@@ -104,3 +104,11 @@ def test_spans_beyond_the_bound_are_lost_and_counted() -> None:
         (lost,) = tracer.samples()
         collector.answers.set()
     assert (lost.value, len(collector.spans)) == (3, 2)
+
+
+def test_a_span_that_follows_from_none_has_no_link() -> None:
+    with tracing() as (tracer, collector):
+        for sent in (None, SENT):
+            with tracer.request("PUT", SENT) as span:
+                span.link(sent)
+    assert sorted(len(span.links) for span in collector.spans) == [0, 1]

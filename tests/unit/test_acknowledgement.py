@@ -7,11 +7,21 @@ from typing import Any
 import pytest
 
 from carecase_worker.files.acknowledgement import ItemRow, header, plain, rows
+from carecase_worker.intake.jobs.result_formats import CsvResult
 
 
 def read(*told: ItemRow) -> list[dict[str, Any]]:
     text = (header(True) + rows(told, True)).decode()
     return list(csv.DictReader(StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize("of_rows", [False, True])
+def test_in_a_dry_run_the_last_column_has_the_fields_that_would_change(of_rows: bool) -> None:
+    item = ItemRow(0, 1, 200, "Would be updated", "updated", 2, ("case_ID", "case_Status"))
+    lines = (header(of_rows, dry_run=True) + rows([item], of_rows)).decode().splitlines()
+    assert [line.rpartition(",")[2] for line in lines] == ["changes", "case_ID case_Status"]
+    assert len({line.count(",") for line in lines}) == 1
+    assert b"changes" not in header(of_rows)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +53,8 @@ def test_no_text_is_a_formula_to_a_spreadsheet(sign: str) -> None:
 def test_a_row_may_be_about_the_whole_file() -> None:
     (row,) = read(ItemRow(None, None, 400, "Line 2 has 1 cell.", "failed"))
     assert (row["index"], row["case_Key"], row["line"], row["status"]) == ("", "", "", "400")
+
+
+def test_a_result_without_items_has_its_header_row_all_the_same() -> None:
+    assert list(CsvResult().document("job", ())) == [header(of_rows=False)]
+    assert list(CsvResult(dry_run=True).document("job", ())) == [header(of_rows=False, dry_run=True)]

@@ -56,6 +56,8 @@ def archive(kind: Any) -> bytes:
         (b"PAR1\x15\x04", "Parquet"),
         (b"BZh91AY&SY", "compressed by bzip2"),
         (b"\xfd7zXZ\x00\x00\x04", "compressed by xz"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7-Zip archive"),
+        (b"\x04\x22\x4d\x18\x64\x40\xa7", "compressed by lz4"),
         (gzip.compress(BATCH), "compressed twice"),
     ],
 )

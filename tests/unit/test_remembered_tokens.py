@@ -39,6 +39,14 @@ def test_a_token_is_remembered_once_it_was_verified_and_whatever_else_is_sent_is
             one.known(key, authorization)
 
 
+def test_a_token_whose_end_is_written_as_text_is_good_and_verified_each_time() -> None:
+    one = Authenticator(CLIENTS, TOKENS, "both")
+    authorization = token(exp=str(at(timedelta(hours=1))))
+    for _ in range(2):
+        assert one.known(KEY, authorization) is None
+        assert one.caller(KEY, authorization) == ANN
+
+
 def test_a_token_that_was_refused_is_not_remembered() -> None:
     one = Authenticator(CLIENTS, TOKENS, "both")
     authorization = token("x" * 32)

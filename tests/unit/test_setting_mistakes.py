@@ -23,6 +23,9 @@ SAME_PORT = "flower.port: is also intake.port; give one of them another port"
 SAME_PREFIX = "broker.prefix: must not begin with redis.prefix, nor redis.prefix with it: both are in one Redis"
 SAME_KEY = "has a key of another client, too; each key must belong to one client"
 SAME_BROKER = "flower.broker_url: must be the same broker as broker.url, with another user"
+JOB_URL = "must be https://host/path or http://host/path with {job_id} in it"
+DELIMITER = 'must be one character other than a letter, digit, blank or quote, as "," or "\\t"'
+TABLE = "must be a table of names and values, or a list of texts where the setting allows one"
 BOUND = "audience = 'a'\nissuer = 'i'"
 
 UNBOUND = [
@@ -77,6 +80,9 @@ WRONG = [
     ("[flower]\nuser = 'a:b'", ["flower.user: must not have a colon: browsers end a user's name there"]),
     ("[flower]\nurl_prefix = 'a b'", [f"flower.url_prefix: {PATH}"]),
     ("[flower]\nurl_prefix = '/'", [f"flower.url_prefix: {PATH}"]),
+    ("[flower]\njob_url = 'https://h/x'", [f"flower.job_url: {JOB_URL}"]),
+    ("[flower]\njob_url = 'https://u:p@h/{job_id}'", [f"flower.job_url: {JOB_URL}"]),
+    ("[flower]\njob_url = 'ftp://h/{job_id}'", [f"flower.job_url: {JOB_URL}; {ENCODED}"]),
     (f"[clients.a]\napi_key_sha256 = ['{SHA[1:]}']", [f"clients.a.api_key_sha256: {DIGESTS}"]),
     (f"[clients.a]\napi_key_sha256 = ['{SHA}0']", [f"clients.a.api_key_sha256: {DIGESTS}"]),
     (f"[clients.a]\napi_key_sha256 = ['{SHA.upper()}']", [f"clients.a.api_key_sha256: {DIGESTS}"]),
@@ -85,6 +91,20 @@ WRONG = [
     # sections and names
     ("intake = 5", ["intake: must be a section, as [intake]"]),
     ("databases = 3", ["databases: must be a section, as [databases.NAME]"]),
+    ("[clients.a.files]\nm = 5", ["clients.a.files.m: must be a section, as [clients.a.files.m]"]),
+    ("[clients.a.files.'m n']", [f"clients.a.files.m n: {NAME}"]),
+    ("[clients.a.files.m]\nwidth = 5", ["clients.a.files.m.width: no such setting"]),
+    (
+        "[clients.a.files.m]\nskiped_lines = 5",
+        ["clients.a.files.m.skiped_lines: no such setting; did you mean skipped_lines?"],
+    ),
+    (
+        "[clients.a.files.m]\nskipped_lines = 1001",
+        [f"clients.a.files.m.skipped_lines: {WHOLE} 0 to 1000"],
+    ),
+    ("[clients.a.files.m]\ntrim = 'yes'", ["clients.a.files.m.trim: must be true or false"]),
+    ("[clients.a.files.m]\ndelimiter = 'a'", [f"clients.a.files.m.delimiter: {DELIMITER}"]),
+    ("[clients.a.files.m.columns]\nx = 5", [f"clients.a.files.m.columns: {TABLE}"]),
     ("clients = []", ["clients: must be a section, as [clients.NAME]"]),
     ("[databases]\nd = 'x'", ["databases.d: must be a section, as [databases.d]"]),
     ("[databases.d]", ["databases.d.url: is missing"]),
@@ -223,6 +243,8 @@ WRONG = [
 ]  # fmt: skip
 
 RIGHT = [
+    "[flower]\njob_url = 'http://h:8080/a/{job_id}?x=1#/{job_id}'",
+    "[clients.a.files.m]\nskipped_lines = 1000\ndelimiter = ';'\ntrim = true\ncolumns = ['case_Key']",
     f"{DATABASE}{WEBHOOK}client = 'acme'\n[clients.acme]\ndatabases = ['d']",
     f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25",
     "[delivery]\ntimeout_seconds = 25.1",

@@ -13,7 +13,7 @@ from carecase_worker.store.operations.admission import Admission, NewJob
 from carecase_worker.store.operations.calls import PACE_FIELDS, admit_call, job_of_replies, pace_of_replies
 from carecase_worker.store.operations.throughput import Throughput
 from carecase_worker.store.redis.connection import connect_loop, moment_of, redis_errors
-from carecase_worker.store.redis.pipelining import Pipelining
+from carecase_worker.store.redis.pipelining import Pipelining, ScriptPipelining
 from carecase_worker.telemetry import Observe, unobserved
 
 _PACE_KEPT_S = 0.25
@@ -33,7 +33,7 @@ class LoopStore:
         self._jobs = jobs
         self._seals = seals
         is_durable = settings.durability == "fsync"
-        self._admissions = Pipelining(connect_loop(settings), "admit", is_durable, partial(observe, "admit"))
+        self._admissions = ScriptPipelining(connect_loop(settings), "admit", is_durable, partial(observe, "admit"))
         self._reads = Pipelining(connect_loop(settings), observe=partial(observe, "read"))
         self._paces: dict[str, tuple[float, Throughput]] = {}
 
@@ -41,7 +41,7 @@ class LoopStore:
         """Make the batch a job, with its last chunks. With durability fsync, returns once it is on disk."""
         names, args = admit_call(self._keys, self._jobs, new, last)
         with redis_errors():
-            answer = await self._admissions.script([self._keys.prefix, *names], args)
+            answer = await self._admissions.run([self._keys.prefix, *names], args)
         return Admission.of_new(answer, new)
 
     async def job(self, job_id: str) -> Job:

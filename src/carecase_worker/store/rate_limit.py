@@ -7,7 +7,7 @@ from carecase_worker.clock import monotonic
 from carecase_worker.errors import RateExceeded, StoreUnavailable
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.redis.connection import connect_loop, redis_errors
-from carecase_worker.store.redis.pipelining import Pipelining
+from carecase_worker.store.redis.pipelining import ScriptPipelining
 from carecase_worker.store.scripts import named
 
 _TIMEOUT = timedelta(milliseconds=500)
@@ -39,7 +39,7 @@ class RateLimiter:
         self._each_us = 1_000_000 / per_second if per_second else 0.0
         self._burst = burst
         self._prefix = settings.prefix
-        self._redis = Pipelining(connect_loop(settings, _TIMEOUT, attempts=1), "spend")
+        self._redis = ScriptPipelining(connect_loop(settings, _TIMEOUT, attempts=1), "spend")
         self._alone_until = 0.0
         self._refusals: dict[str, _Refusal] = {}
 
@@ -53,7 +53,7 @@ class RateLimiter:
         try:
             with redis_errors():
                 arguments = named(client=client, us_per_request=self._each_us, burst=self._burst)
-                wait_us: int = await self._redis.script([self._prefix], [arguments])
+                wait_us: int = await self._redis.run([self._prefix], [arguments])
         except StoreUnavailable:
             # the request's own use of Redis reports that; skip the limit for a second, so that not all wait here
             self._alone_until = monotonic() + _LEFT_ALONE_S

@@ -155,7 +155,7 @@ class WorkerMetrics:
                     yield MetricSample("carecase_chunk_attempts", _ATTEMPTS, sums[place], attempted, counter=True)
                 case "poison", [name]:
                     yield MetricSample("carecase_poison_items", _POISON, sums[place], {"database": name}, counter=True)
-                case "spans lost", []:
+                case _:  # "spans lost"
                     yield lost_spans(sums[place])
 
 

@@ -1,8 +1,14 @@
 """A crash at any byte, foreign lines and a full disk leave whole lines, and are noticed."""
 
+import errno
+import os
 from pathlib import Path
 
+import psutil
+import pytest
 from tests.integration.audit.logs import a_log, act, counts, lines_of, recorded, run, verified
+
+from carecase_worker.errors import AuditUnavailable
 
 LIMITED = """
 import resource, signal, sys
@@ -73,3 +79,23 @@ def test_a_full_disk_leaves_whole_lines_and_says_that_nothing_is_recorded(tmp_pa
         assert told.splitlines()[-1] == "The audit log cannot be written to. 1 1"
         assert counts(tmp_path / place) == [1, 3]
         assert verified(tmp_path / place) == ([], [])
+
+
+def test_a_record_is_on_disk_before_the_access_unless_that_is_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that does not take what the page cache has: the access must not happen."""
+
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, f"descriptor {descriptor}")
+
+    with a_log(tmp_path) as log, a_log(tmp_path, durability="relaxed") as relaxed:
+        log.record(act(1))
+        relaxed.record(act(2))
+        monkeypatch.setattr(os, "fdatasync", failing)
+        open_files = psutil.Process().num_fds()
+        with pytest.raises(AuditUnavailable):
+            log.record(act(3))
+        relaxed.record(act(4))
+        assert psutil.Process().num_fds() == open_files
+        assert (log.failures, relaxed.failures) == (1, 0)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tests.integration.cli.commands import Carecase
 from tests.issuer import Issuer, an_issuer, settings_of
@@ -83,6 +84,8 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "another host": ({"token_endpoint": "https://tokens.example.org/token"},
                      "fix   oidc.token_endpoint: must be set: it is at another host than the issuer,"
                      " https://tokens.example.org"),
+    "no URL": ({"authorization_endpoint": "https://[::1"},
+               "fix   oidc.authorization_endpoint: is not published by the provider as an https URL; set it"),
     "no keys": ({"jwks_uri": None},
                 "hint  jwt.jwks_url: the provider publishes no jwks_uri;"
                 " check that the keys are those of its access tokens"),
@@ -93,6 +96,18 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_the_provider_publishes_is_held_against_what_the_page_needs(told: Told, issuer: Issuer, name: str) -> None:
     issuer.faults.document, line = FAULTS[name]
     assert [one for one in told() if one not in (NOT_TRIED, told.is_well)] == [line]
+
+
+def test_scopes_that_the_provider_names_are_no_matter(told: Told, issuer: Issuer) -> None:
+    issuer.faults.document = {"scopes_supported": ["profile", "openid"]}
+    assert told() == [NOT_TRIED, told.is_well]
+
+
+@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
+def test_an_endpoint_that_is_not_published_is_told_and_not_tried(told: Told, issuer: Issuer, name: str) -> None:
+    issuer.faults.document = {name: None}
+    absent = f"fix   oidc.{name}: is not published by the provider as an https URL; set it"
+    assert told("--page", PAGE) == [absent]
 
 
 def test_a_provider_that_is_away_moved_or_something_else_is_told_with_the_address(told: Told, issuer: Issuer) -> None:
@@ -126,6 +141,14 @@ def test_a_document_that_is_not_needed_is_only_hinted_at(told: Told, issuer: Iss
     assert [line[:5] for line in told(more=ends)] == ["hint ", "ok   "]
 
 
+def test_where_both_endpoints_are_set_the_page_does_not_ask_for_the_document(told: Told, issuer: Issuer) -> None:
+    issuer.faults.origin = "https://another.example.org"
+    ends = f'authorization_endpoint = "{issuer.url}/authorize"\ntoken_endpoint = "{issuer.url}/token"\n'
+    assert [line.partition(" does not allow")[0] for line in told("--page", PAGE, more=ends)] == [
+        "fix   oidc.issuer: its token endpoint"
+    ]
+
+
 def test_keys_other_than_those_of_the_provider_are_told(told: Told, issuer: Issuer, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(f'{{"keys": [{EC_KEY}]}}')
     file = (f'jwks_url = "{issuer.url}/jwks"', 'jwks_file = "keys.json"')
@@ -136,6 +159,18 @@ def test_keys_other_than_those_of_the_provider_are_told(told: Told, issuer: Issu
     assert told(file=file)[0] == (
         f"fix   jwt.jwks_file: the provider's own keys ({issuer.url}/jwks) cannot be read, or none can be used"
     )
+
+
+def test_a_file_with_the_keys_of_the_provider_is_well(told: Told, issuer: Issuer, tmp_path: Path) -> None:
+    keys = httpx.get(f"{issuer.url}/jwks").content
+    (tmp_path / "keys.json").write_bytes(keys)
+    assert told(file=(f'jwks_url = "{issuer.url}/jwks"', 'jwks_file = "keys.json"')) == [NOT_TRIED, told.is_well]
+
+
+def test_keys_that_cannot_be_read_are_told_once(told: Told, issuer: Issuer) -> None:
+    lines = told(url=(f'jwks_url = "{issuer.url}/jwks"', f'jwks_url = "{issuer.url}/nowhere"'))
+    (about_keys,) = [line for line in lines if "jwt.jwks_url" in line]
+    assert "has none of the keys" not in about_keys
 
 
 def test_an_issuer_of_tokens_with_another_name_is_told(told: Told, issuer: Issuer) -> None:

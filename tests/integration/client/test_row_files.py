@@ -37,7 +37,12 @@ def test_a_workbook_is_read(tmp_path: Path) -> None:
 
 
 def test_blank_rows_at_the_top_of_a_workbook_count_as_its_program_counts_them(tmp_path: Path) -> None:
-    rows = [["A report"], ["case_Key", "carePlan_Key", "do_Not_Contact"], [37, 5, False], [38, 5, True]]
+    rows: list[list[Any]] = [
+        ["A report"],
+        ["case_Key", "carePlan_Key", "do_Not_Contact"],
+        [37, 5, False],
+        [38, 5, True],
+    ]
     mapping = mapping_of(FileSettings.model_validate({"skipped_lines": 4}))
     file = RowFile(a_workbook(tmp_path, rows, first=4), mapping)
     assert [case["case_Key"] for case in cases(file)] == [37, 38]
@@ -58,7 +63,7 @@ def test_without_its_library_a_table_is_refused_with_what_to_install(
     with pytest.raises(BatchUnreadable) as refused:
         cases(RowFile(file))
     assert str(refused.value) == (
-        f"{file}: workbooks and Parquet need the extra files. Run: pip install 'carecase-client[files]', or"
+        f"{file!s}: workbooks and Parquet need the extra files. Run: pip install 'carecase-client[files]', or"
         " 'carecase-worker[files]'; or save the file as CSV."
     )
 

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PosixPath
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -65,6 +67,45 @@ def test_a_change_that_keeps_size_and_date_counts(tmp_path: Path) -> None:
         file.write("jti b")
     os.utime(held.file, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert held.has("a", "b") == [False, True]
+
+
+class Coarse(PosixPath):
+    """A file on a file system whose clock stands: only its size tells that it has changed."""
+
+    found: os.stat_result | None = None
+    looks = 0
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        self.looks += 1
+        self.found = self.found or super().stat(follow_symlinks=follow_symlinks)
+        return self.found
+
+
+def test_of_two_changes_within_a_step_of_the_file_systems_clock_the_second_counts_too(tmp_path: Path) -> None:
+    held = Held(Coarse(tmp_path / "list"), "jti a")
+    assert held.has("a", "b") == [True, False]
+    held.file.write_text("jti b")
+    held.seconds += REFRESH_S
+    assert held.has("a", "b") == [False, True]
+
+
+def test_requests_that_come_together_look_at_the_list_once(tmp_path: Path) -> None:
+    """The second one finds that it is time to look, too, and waits for the first one, which does."""
+    file, asked, go_on = Coarse(tmp_path / "list"), Semaphore(0), Event()
+    file.write_text("jti a")
+
+    def seconds() -> float:
+        asked.release()
+        assert go_on.wait(60)
+        return 100.0
+
+    held = Revocations(file, timedelta(seconds=REFRESH_S), seconds)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(held.holds, Revocable.JTI, "a") for _ in range(2)]
+        assert all(asked.acquire(timeout=60) for _ in answers), "both are about to look"
+        go_on.set()
+        assert [answer.result(60) for answer in answers] == [True, True]
+    assert file.looks == 1
 
 
 def rewritten(file: Path) -> None:

@@ -475,6 +475,8 @@ class Model(States):
         opened = []
         for one in [*sorted(job.after), *(one for _, one in passed)]:
             database.behind = {held: seq for held, seq in database.behind.items() if (seq, held) not in passed}
+            if one not in self.jobs:  # cancelled, and expired since
+                continue
             waiting = self.jobs[one]
             waiting.marks["waits"] -= 1
             if not waiting.marks["waits"]:

@@ -1,5 +1,6 @@
 """What a Redis must do before a batch counts as accepted, and what becomes of one that does not do it."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +20,7 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.errors import JobNotFound, SettingsError, StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.job import Job, State
+from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admitted, NewJob
 from carecase_worker.store.operations.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.redis.checkup import reach, redis_faults, redis_hints, refuse_unsupported
@@ -41,18 +43,43 @@ def admitted(store: Stores, chunks: int = 1) -> tuple[NewJob, list[ChunkRef]]:
     return new, list(admission.to_notify)
 
 
+Admit = Callable[[NewJob], Admitted]
+
+
+def in_threads(settings: RedisSettings) -> Admit:
+    """Admission of large batches by an intake, and of all by anybody else."""
+    store = Stores(settings, JobSettings())
+    return lambda new: store.batches.admit(new, {0: b"p"}).verdict
+
+
+def on_event_loop(settings: RedisSettings) -> Admit:
+    """Admission of small batches by an intake."""
+
+    async def admit(new: NewJob) -> Admitted:
+        store = LoopStore(settings, JobSettings())
+        try:
+            return (await store.admit(new, {0: b"p"})).verdict
+        finally:
+            await store.close()
+
+    return lambda new: asyncio.run(admit(new))
+
+
 def no_longer_waits(server: "redis.Redis") -> bool:
     """Have Redis answer whoever waits for the disk; return False if nobody waits."""
     waiting = [client["id"] for client in server.client_list() if client["cmd"] == "waitaof"]
     return any(server.client_unblock(int(client)) for client in waiting)
 
 
-def test_a_batch_that_is_not_on_disk_is_not_accepted(servers: Services, server: "redis.Redis") -> None:
+@pytest.mark.parametrize("accepting", [in_threads, on_event_loop])
+def test_a_batch_that_is_not_on_disk_is_not_accepted(
+    servers: Services, server: "redis.Redis", accepting: Callable[[RedisSettings], Admit]
+) -> None:
     """With `appendfsync no` it gets there whenever the system likes."""
-    store = servers.store("nofsync:")
-    admitted(store)  # Redis has the script from now on
+    admit = accepting(RedisSettings.model_validate({"url": servers.redis_url, "prefix": "nofsync:"}))
+    admit(a_new_job())  # Redis has the script from now on
     with configured(server, appendfsync="no"), ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(store.batches.admit, a_new_job(), {0: b"p"})
+        answer = pool.submit(admit, a_new_job())
         eventually(lambda: no_longer_waits(server) or answer.done())
         with pytest.raises(StoreUnavailable, match="has not confirmed that the batch is on disk"):
             answer.result()
@@ -72,6 +99,17 @@ def test_a_redis_that_can_lose_batches_is_refused(servers: Services, server: "re
         store.client.check()
     with configured(server, maxmemory_policy="allkeys-lru"), pytest.raises(SettingsError, match="noeviction"):
         store.client.check()
+
+
+@pytest.mark.parametrize("accepting", [in_threads, on_event_loop])
+def test_a_redis_that_has_become_one_that_can_lose_batches_is_given_none(
+    servers: Services, server: "redis.Redis", accepting: Callable[[RedisSettings], Admit]
+) -> None:
+    """It answers that it has no disk to wait for."""
+    admit = accepting(RedisSettings.model_validate({"url": servers.redis_url, "prefix": "unsafe:"}))
+    with configured(server, appendonly="no"), pytest.raises(StoreUnavailable, match=r"^the job store refuses: "):
+        admit(a_new_job())
+    assert admit(a_new_job()) is Admitted.ADMITTED
 
 
 def test_who_can_lose_batches_may_say_so(servers: Services, server: "redis.Redis") -> None:

@@ -22,6 +22,7 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.errors import JobNotFound, StoreUnavailable
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.store.keys import Keys
 from carecase_worker.store.loop_store import LoopStore
 from carecase_worker.store.operations.admission import Admitted
 from carecase_worker.store.redis.connection import connect_listener
@@ -96,6 +97,30 @@ def test_a_failover_behind_one_address_is_followed_at_once(tmp_path: Path) -> No
             to_notify += 1
         assert to_notify >= 1
         assert redis.Redis.from_url(redis_url(two)).llen("b:cases.demo") == to_notify
+
+
+def test_an_intake_follows_a_failover_behind_one_address_at_once(tmp_path: Path) -> None:
+    """On its event loop. As long as the address leads to the old primary, that is reported."""
+
+    async def scene(one: int, two: int, address: Address) -> None:
+        settings = RedisSettings.model_validate({"url": redis_url(address.port)})
+        store, late = LoopStore(settings, JobSettings()), LoopStore(settings, JobSettings())
+        assert (await store.admit(a_new_job(), {0: b"p"})).verdict is Admitted.ADMITTED
+        old = redis.Redis.from_url(redis_url(one))
+        old.execute_command("CONFIG", "SET", "primaryuser", "default", "primaryauth", "secret")
+        old.replicaof("127.0.0.1", two)
+        with pytest.raises(StoreUnavailable, match="is a replica and takes no writes"):
+            await late.admit(a_new_job(), {0: b"p"})
+
+        address.server = two
+        new = a_new_job()
+        assert (await store.admit(new, {0: b"p"})).verdict is Admitted.ADMITTED
+        assert redis.Redis.from_url(redis_url(two)).exists(Keys(settings.prefix).job(new.job_id))
+        await store.close()
+        await late.close()
+
+    with lone_valkey(tmp_path / "one") as one, lone_valkey(tmp_path / "two") as two, one_address(one) as address:
+        asyncio.run(scene(one, two, address))
 
 
 @dataclass

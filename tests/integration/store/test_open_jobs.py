@@ -102,3 +102,14 @@ def test_a_job_that_has_ended_since_is_returned_with_those_to_place(
 ) -> None:
     raw_redis.zadd(store.keys.unplaced("demo"), {"gone": 1})
     assert OpenJobs(redis_settings).unplaced("demo") == ([OpenJob("gone", 0, "")], [])
+
+
+def test_sets_are_cached_up_to_a_number_of_keys(
+    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
+) -> None:
+    jobs = [admitted(store, key, key + 1) for key in (1, 3, 5)]
+    open_jobs = OpenJobs(redis_settings, SEALS, most_keys=4)
+    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, {5, 6}]
+    for job in jobs:
+        raw_redis.delete(store.keys.key_set(job.job_id))
+    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, None], "the last one was read anew"

@@ -158,3 +158,17 @@ def test_a_killer_that_came_in_line_before_it_killed_is_not_taken_with_others(ro
     roomy.model.databases["demo"].ready["b:0"] = roomy.model.jobs["b"].seq
     roomy.spoil(("ZADD", "ready:demo", roomy.model.jobs["b"].seq, "b:0"))
     assert [one[0] for one in roomy.claim_group("a", 0, "w")[1:]] == []
+
+
+def test_who_probes_a_database_and_goes_on_elsewhere_leaves_the_probe_to_others(roomy: Beside) -> None:
+    """The answer to its claim was lost, and it claims a chunk of another database."""
+    roomy.settle(0, "other")
+    roomy.admitted("a", (1, 1))
+    roomy.claim("a", 0, "w")
+    roomy.release("a", 0, "w")
+    roomy.elapse(1_000)
+    roomy.claim("a", 0, "w")
+    assert roomy.claim("a", 1, "v")[0] == "circuit_open"
+    roomy.admitted("b", database="other")
+    roomy.claim_group("b", 0, "w")
+    assert roomy.claim("a", 1, "v")[0] == "apply"

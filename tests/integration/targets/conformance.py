@@ -22,7 +22,7 @@ from carecase_worker.cases.outcomes import (
     Outcome,
 )
 from carecase_worker.cases.validation import Rules, validate
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 from carecase_worker.targets.tables import CARE_CASE, INGEST_LEDGER
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
@@ -43,7 +43,7 @@ class UpsertConformance:
     """The suite. A test class gets it by inheritance and brings the fixtures `engine` and `upsert`."""
 
     @pytest.fixture
-    def writer(self, engine: Engine, upsert: Upsert) -> Iterator[Writer]:
+    def writer(self, engine: Engine, upsert: ComparableUpsert) -> Iterator[Writer]:
         with engine.begin() as connection:
             connection.execute(CARE_CASE.delete())
             connection.execute(INGEST_LEDGER.delete())

@@ -18,7 +18,7 @@ from tests.services import Services
 
 from carecase_worker.targets.dialects.on_conflict import PortableUpsert
 from carecase_worker.targets.dialects.registry import DIALECTS, dialect_of
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 
 _files = count(1)
 
@@ -43,7 +43,7 @@ class Ground:
     """Lock the cases for as long as a transaction lasts, as far as its beginning does not."""
     keeps_offsets: bool = True
     keeps_negative_zero: bool = True
-    other_upserts: Mapping[str, Callable[[], Upsert]] = field(default_factory=dict)
+    other_upserts: Mapping[str, Callable[[], ComparableUpsert]] = field(default_factory=dict)
     """Upserts that must do the same as the dialect's own."""
 
 
@@ -127,7 +127,7 @@ def name_of(way: tuple[str, str]) -> str:
     return f"{way[1]} on {way[0]}"
 
 
-def upsert_of(way: tuple[str, str]) -> Upsert:
+def upsert_of(way: tuple[str, str]) -> ComparableUpsert:
     dialect, upsert = way
     others = GROUNDS[dialect].other_upserts
     return others[upsert]() if upsert in others else DIALECTS[dialect].writing.upsert

@@ -12,7 +12,7 @@ from tests.services import Services
 
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.dialects.registry import DIALECTS
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
@@ -32,7 +32,7 @@ class TestEveryDialect(UpsertConformance):
         engine.dispose()
 
     @pytest.fixture
-    def upsert(self, way: tuple[str, str]) -> Upsert:
+    def upsert(self, way: tuple[str, str]) -> ComparableUpsert:
         return upsert_of(way)
 
 

@@ -243,8 +243,16 @@ def crowded(draw: st.DrawFn) -> list[tuple[Run, int]]:
     return taken
 
 
+def often(seq: int, *statuses: str) -> tuple[Run, int]:
+    """A batch that names one case again and again."""
+    cases = [a_case(1, case_Status=status, case_ID=str(place)) for place, status in enumerate(statuses)]
+    return Run(FIRST_SEQ + seq, 0, cases, f"sender {seq}", NOW, care_plan=None, strict=False), 0
+
+
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
 @given(crowded())
+@example([often(0, *["ok"] * 4, "skip", "ok")]).via("among those written in turn, one is passed over")
+@example([often(1, "ok"), often(0, *["trigger"] * 3, "ok", "ok")]).via("those written in turn are the first accepted")
 def test_a_case_that_comes_often_in_a_batch_is_answered_each_time(target: Target, plan: list[tuple[Run, int]]) -> None:
     target.clear()
     reference = Reference(refusal, is_passed_over)

@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_case
+from tests.integration.targets.dry_runs import plan_of
 from tests.integration.targets.engines import engine_at
 from tests.integration.targets.refusals.spoiling import apply, attempted
 
 from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.registry import DIALECTS
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
 
 UPSERT = DIALECTS["sqlite"].writing.upsert
 BAD = {7, 300}
@@ -128,3 +132,12 @@ def test_an_item_that_takes_too_long_beside_one_that_is_refused_waits_for_an_att
     assert failure.value.kind is FailureKind.TOO_SLOW
     _, outcomes = attempted(engine, UPSERT, *(CASES[place] for place in places), seconds=2)
     assert outcomes == [ALL_BUT_THE_BAD[place] for place in places]
+
+
+def test_what_was_found_out_about_a_group_is_forgotten_once_one_of_it_turns_out_to_be_recorded(engine: Engine) -> None:
+    """Items are known by their places in the group, which change then; the trigger ends the transaction each time."""
+    add_trigger(engine, TRIGGERS["rollback"])
+    writer = Writer(engine, UPSERT)
+    first, second = ((LedgerKey(uuid4(), 0), plan_of(*map(a_case, keys))) for keys in ((1,), (7, 8)))
+    assert writer.write(*first) == [CREATED]
+    assert writer.write_group([first, second]) == [None, [REFUSED, CREATED]]

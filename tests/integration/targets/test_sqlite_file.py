@@ -7,12 +7,14 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, event
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.integration.audit.locks import waits_for_a_lock
+from tests.integration.targets.dry_runs import plan_of
 from tests.integration.targets.engines import engine_at
 from tests.integration.targets.refusals.spoiling import apply
 
@@ -24,6 +26,8 @@ from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
 from carecase_worker.targets.tenants import Tenant
+from carecase_worker.targets.writing.ledger import LedgerKey
+from carecase_worker.targets.writing.writer import Writer
 
 UPSERT = DIALECTS["sqlite"].writing.upsert
 
@@ -129,6 +133,19 @@ def test_a_file_that_is_replaced_while_a_chunk_is_written_gets_the_chunk(
 
     event.listen(engine, "commit", replace)
     assert apply(engine, UPSERT, a_case(3)) == [CREATED]
+    assert held(path) == [1, 3]
+
+
+def test_a_file_that_is_replaced_while_a_group_is_written_gets_the_group(
+    engine: Engine, path: Path, backup: Path
+) -> None:
+    def replace(_: object) -> None:
+        if backup.exists():
+            backup.rename(path)
+
+    event.listen(engine, "commit", replace)
+    members = [(LedgerKey(uuid4(), 0), plan_of(a_case(key), seq=2)) for key in (1, 3)]
+    assert Writer(engine, UPSERT).write_group(members) == [[UPDATED], [CREATED]]
     assert held(path) == [1, 3]
 
 

@@ -20,7 +20,7 @@ from carecase_worker.errors import TargetFailure
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.targets.dialects.postgresql.errors import LOWEST as LOWEST_POSTGRES
 from carecase_worker.targets.dialects.sqlite.errors import LOWEST as LOWEST_SQLITE
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
 
@@ -49,7 +49,7 @@ class TestOnTheLowestPostgres(UpsertConformance):
             connection.exec_driver_sql("ALTER TABLE care_case DROP CONSTRAINT IF EXISTS priority_check")
 
     @pytest.fixture(params=[way for way in WAYS if way[0] == "postgresql"], ids=name_of)
-    def upsert(self, request: pytest.FixtureRequest) -> Upsert:
+    def upsert(self, request: pytest.FixtureRequest) -> ComparableUpsert:
         return upsert_of(request.param)
 
 

@@ -17,7 +17,7 @@ from carecase_worker.clock import SystemRandom
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import Compared, Newer, StoredCase, Turn, Upsert, Written
+from carecase_worker.targets.dialects.upsert import ComparableUpsert, Compared, Newer, StoredCase, Turn, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.schema.migration import upgrade
@@ -26,7 +26,7 @@ from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Members, Writer
 from carecase_worker.worker.attempts.attempt import Applied, Applier
 from carecase_worker.worker.attempts.group import members_of, run_group
-from carecase_worker.worker.metrics import Meter
+from carecase_worker.worker.metrics import Meter, unmetered
 
 POINTS = (
     "before claim", "after claim", "before write", "before upsert", "after upsert", "after ledger row", "before commit",
@@ -129,7 +129,7 @@ class SteppedWriter:
 class SteppedUpsert:
     """An upsert that calls a step before and after each wave, and one for each of its keys."""
 
-    upsert: Upsert
+    upsert: ComparableUpsert
     step: Step
 
     def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
@@ -223,11 +223,13 @@ def an_applier(store: Any, targets: SteppedTargets, holder: str, is_dead: Callab
 
 
 def attempt(
-    store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_on: bool = False, meter: Meter | None = None
+    store: Any, targets: SteppedTargets, ref: ChunkRef, holder: str, go_on: bool = False, **parts: Any
 ) -> Applied:
-    """One attempt, in this process, by a holder that takes all others for dead, and may claim the next chunk."""
-    applier = an_applier(store, targets, holder, lambda name: name != holder)
-    applier = replace(applier, meter=meter or applier.meter)
+    """One attempt, in this process, by a holder that takes all others for dead, and may claim the next chunk.
+
+    `parts` are of the applier, in place of the usual ones.
+    """
+    applier = replace(an_applier(store, targets, holder, lambda name: name != holder), **parts)
     claims = applier.claim(ref)
     members = members_of(claims)
     return run_group(applier, members, go_on) if members else Applied(claims[0][1].verdict.value)
@@ -243,7 +245,7 @@ def attempt_in_a_process(
     status = 1
     try:
         targets.engine.dispose(close=False)
-        attempt(store, targets, ref, holder, go_on=True, meter=meter)
+        attempt(store, targets, ref, holder, go_on=True, meter=meter or unmetered())
         status = 0
     finally:
         os._exit(status)

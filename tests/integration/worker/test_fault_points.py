@@ -107,6 +107,24 @@ def test_redis_away_for_a_short_time_at_the_end_is_waited_for(batch: Batch) -> N
     batch.verify()
 
 
+def test_a_redis_that_hangs_at_the_end_is_not_asked_again(batch: Batch) -> None:
+    """Each of twenty calls might hang as long as the first one, and the chunk's lease ends."""
+    seconds, calls = [0.0], []
+
+    def hangs(reached: str) -> None:
+        if reached == "before complete":
+            calls.append(reached)
+            seconds[0] += 5.1
+            raise StoreUnavailable("away")
+
+    store, first = SteppedStore(batch.store, hangs), batch.to_notify[0]
+    with pytest.raises(StoreUnavailable):
+        attempt(store, batch.targets, first, "victim", seconds=lambda: seconds[0])
+    assert len(calls) == 1
+    batch.finish()
+    batch.verify()
+
+
 def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> None:
     applied = attempt(batch.store, batch.targets, batch.to_notify[0], "worker", go_on=True)
     ((ref, claim),) = applied.following

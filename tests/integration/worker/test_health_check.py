@@ -116,6 +116,32 @@ def test_who_opens_many_connections_takes_places_of_its_own(start: Callable[...,
         assert status_of(probe) == 200
 
 
+def test_a_request_for_the_head_alone_gets_no_body(start: Callable[..., Worker]) -> None:
+    """On a connection whose answers are read to their end."""
+    port = free_port()
+    start("WELL", str(port))
+    with socket.create_connection(("127.0.0.1", port)) as probe:
+        probe.sendall(b"HEAD /livez HTTP/1.0\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: probe.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert body == b""
+    assert head.startswith(b"HTTP/1.1 200 ") or head.startswith(b"HTTP/1.0 200 ")
+    assert int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]) > 0
+
+
+def test_a_worker_whose_socket_has_no_safe_place_says_that_checks_find_nothing(tmp_path: Path) -> None:
+    sockets(tmp_path).mkdir()
+    sockets(tmp_path).chmod(0o777)
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "WELL", "0"], env=process_environment() | {"TMPDIR": str(tmp_path)},
+        input=b"\n", capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    told = ended.stdout.decode()
+    assert "carecase worker --check finds nothing" in told
+    assert f"{sockets(tmp_path)}: belongs to another user, or others may use it" in told
+    assert told.endswith("ready\n"), "it works nevertheless"
+    assert check(tmp_path).returncode == 1
+
+
 def connected(place: str) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(place)

@@ -1,5 +1,6 @@
 """Housekeeping of a worker's main process: each step does its part once, and one database holds no other up."""
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.builders import a_new_job
 from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
+from tests.integration.targets.grounds import GROUNDS
 from tests.services import Services
 from tests.stores import Stores
 
@@ -180,6 +182,25 @@ def test_of_all_workers_one_purges_a_ledger_once_an_hour(store: Stores, database
         for worker in workers:
             worker.once()
         assert ask(database, count) == left, waited
+
+
+@pytest.fixture
+def kept_garbage() -> Iterator[None]:
+    """Nothing is closed because nobody holds it any more."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("kept_garbage")
+def test_a_purge_and_a_settling_leave_no_connection_behind(store: Stores, database: Engine) -> None:
+    tenants, connections = {"demo": tenant(url_of(database))}, GROUNDS["postgresql"].connections
+    Purge(Intervals(store.client), tenants, KEEP).once()
+    eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the purge is closed")
+    settle = Settle(store.leases, tenants, guarded=lambda step: step)
+    settle.once()
+    settle.busy["demo"].join(120)
+    eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the settling is closed")
 
 
 def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(

@@ -13,6 +13,7 @@ import redis
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job
 from tests.integration.targets.databases import engine_at
+from tests.receiver import SECRET
 from tests.services import Services
 from tests.stores import Stores
 
@@ -33,6 +34,16 @@ from carecase_worker.worker.schema_watch import SchemaWatch
 app = create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))
 (apply,) = (task for name, task in app.tasks.items() if not name.startswith("celery."))
 apply("0199c0de-0000-7000-8000-000000000001", 0)
+"""
+WITHOUT_SECRETS = """
+from carecase_worker.settings.loading import load
+from carecase_worker.telemetry import configure_logging
+from carecase_worker.worker.app import create_worker
+from carecase_worker.worker.health.signs import Signs
+from carecase_worker.worker.metrics import metrics_of
+from carecase_worker.worker.schema_watch import SchemaWatch
+configure_logging(load().log)
+create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))
 """
 MARKED = "Winterfylleth"
 """What no log may have."""
@@ -132,6 +143,22 @@ def test_a_sweep_that_fails_is_made_again_next_time(worker: Worker) -> None:
     assert (told["level"], told["error"]) == ("error", "ValueError")
     worker.redis.zrem(due, "a job:no number")
     worker.completes(worker.admit(notify=False))
+
+
+def test_a_webhook_without_secrets_is_told_of_at_start(servers: Services) -> None:
+    named = {"REDIS_URL": servers.redis_url, "LOG_FORMAT": "json"} | {
+        f"WEBHOOKS_{name}_{setting}": value
+        for name, secret in (("CRM", ""), ("ERP", SECRET))
+        for setting, value in (("URL", "https://h/w"), ("CLIENT", "demo"), ("SECRETS", secret))
+        if value
+    }
+    environment = {**process_environment(), **{f"CARECASE_{name}": value for name, value in named.items()}}
+    command = [sys.executable, "-c", WITHOUT_SECRETS]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    lines = [json.loads(line) for line in (ran.stdout + ran.stderr).splitlines() if line.startswith("{")]
+    assert [(line["client"], line["reason"]) for line in lines if line["event"] == "webhook not delivered to"] == [
+        ("demo", "webhooks.crm.secrets is not set: its events wait")
+    ]
 
 
 def test_a_notification_in_a_process_that_was_not_made_ready_is_an_error(servers: Services) -> None:

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
@@ -89,6 +90,31 @@ def test_of_an_answer_without_end_so_many_bytes_are_read(piece: bytes) -> None:
         assert sending().send(f"http://hooks.carecase.invalid:{port}/", MESSAGE, NOW) == Reply(
             reason="connection failed"
         )
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label too long")])
+def test_a_name_that_nobody_has_is_told(error: Exception) -> None:
+    def resolve(*_: object) -> list[str]:
+        raise error
+
+    settings = DeliverySettings.model_validate({})
+    reply = Sending(settings, resolve, ssl.create_default_context()).send("https://h.invalid/", MESSAGE, NOW)
+    assert reply == Reply(reason="name not resolved")
+
+
+def test_an_attempt_whose_time_went_into_the_name_connects_to_nobody() -> None:
+    def resolve(*_: object) -> list[str]:
+        time.sleep(0.02)  # a look-up that takes longer than an attempt may
+        return ["127.0.0.1"]
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 0.01})
+        reply = Sending(settings, resolve, ssl.create_default_context()).send(f"http://h:{port}/", MESSAGE, NOW)
+        assert reply == Reply(reason="timeout")
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_an_answer_that_trickles_in_is_given_up_in_time() -> None:

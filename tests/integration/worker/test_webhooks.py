@@ -18,6 +18,7 @@ from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
+from carecase_worker.intake.health import WebhookSamples
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
 from carecase_worker.store.operations.claims import ChunkResult, RetryLater
@@ -97,6 +98,57 @@ def test_a_worker_delivers_by_itself(scene: Scene) -> None:
         thread.join(10)
     assert [webhook_id for webhook_id, _, _ in scene.told] == [f"{job_id}.1"]
     assert scene.outbox.state("crm").delivered == 1
+
+
+def test_a_time_slice_ends_between_two_events_and_the_next_one_goes_on(scene: Scene) -> None:
+    jobs = [scene.job() for _ in range(3)]
+    for job_id in jobs:
+        scene.finish(job_id)
+    passed = count(0, 14)  # so many seconds from one look at the clock to the next: two events go into a slice
+    slow = replace(scene.delivery, seconds=lambda: float(next(passed)))
+    slow.deliver("crm", slow.webhooks["crm"])
+    assert len(scene.told) == 2
+    slow.deliver("crm", slow.webhooks["crm"])
+    assert sorted(webhook_id for webhook_id, _, _ in scene.told) == sorted(f"{job_id}.1" for job_id in jobs)
+
+
+def scraped(scene: Scene) -> dict[str, float]:
+    """The metrics of the webhook that are not 0, without what all their names begin with."""
+    samples = list(WebhookSamples(scene.outbox, scene.delivery.webhooks)())
+    assert {tuple(sample.labels.items()) for sample in samples} == {(("webhook", "crm"), ("client", "demo"))}
+    return {sample.name.removeprefix("carecase_webhook_"): sample.value for sample in samples if sample.value}
+
+
+def test_the_metrics_of_a_webhook_say_how_its_deliveries_go(servers: Services, scene: Scene) -> None:
+    assert scraped(scene) == {}
+    scene.finish(scene.job())
+    elapse(servers.redis_url, scene.store, timedelta(seconds=100))
+    told = scraped(scene)
+    assert 100 <= told.pop("overdue_seconds") < 200
+    assert told == {"waiting": 1}
+    scene.receiver.answers.append((500, {}))
+    scene.deliver()
+    assert scraped(scene) == {"waiting": 1, "failing": 1, "attempts_failed": 1}
+    elapse(servers.redis_url, scene.store, timedelta(seconds=5))
+    scene.deliver()
+    assert scraped(scene) == {"attempts_failed": 1, "delivered": 1}
+    scene.finish(scene.job())
+    scene.receiver.answers.append((410, {}))
+    scene.deliver()
+    assert scraped(scene).items() >= {"disabled": 1, "waiting": 1, "delivered": 1}.items()
+
+
+def test_an_event_whose_attempts_have_all_failed_is_counted_as_given_up(servers: Services, scene: Scene) -> None:
+    """The first one is dropped, since one may be kept for a replay."""
+    kept = replace(scene.delivery, settings=scene.delivery.settings.model_copy(update={"max_undelivered": 1}))
+    for _ in range(2):
+        scene.finish(scene.job())
+    while scene.outbox.state("crm").waiting:
+        scene.receiver.answers += [(500, {})] * 2
+        kept.deliver("crm", kept.webhooks["crm"])
+        elapse(servers.redis_url, scene.store, timedelta(days=1))
+    told = scraped(scene)
+    assert (told["given_up"], told["undelivered"], told["dropped"]) == (2, 1, 1)
 
 
 def test_after_a_failure_it_comes_again_with_the_same_id_and_in_order(servers: Services, scene: Scene) -> None:

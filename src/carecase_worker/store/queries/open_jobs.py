@@ -38,10 +38,12 @@ class OpenJob:
 class OpenJobs:
     """The open jobs in Redis, and a cache of their sets. Every method raises StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings, seals: Seals = UNSEALED) -> None:
+    def __init__(self, settings: RedisSettings, seals: Seals = UNSEALED, most_keys: int = _KEPT_KEYS) -> None:
+        """Cache sets of at most so many keys together, those of the oldest jobs."""
         self._redis = connect(settings)
         self._seals = seals
         self._keys = Keys(settings.prefix)
+        self._most_keys = most_keys
         self._sets: dict[str, KeySet | None] = {}
 
     def unplaced(self, database: str) -> tuple[list[OpenJob], list[OpenJob]]:
@@ -67,7 +69,7 @@ class OpenJobs:
         keys, self._sets = 0, {}
         for job_id, one in sets.items():
             keys += 0 if one is None else len(one)
-            if keys <= _KEPT_KEYS:
+            if keys <= self._most_keys:
                 self._sets[job_id] = one
         return sets
 

@@ -26,35 +26,23 @@ class Pipelining:
     def __init__(
         self,
         connection: LoopRedis,
-        operation: str = "",
         wait_for_disk: bool = False,
         observe: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """Send commands over a connection.
-
-        `operation` is the script that `script` runs; `observe` is called with the seconds of each round trip.
-        """
+        """Send commands over a connection; `observe` is called with the seconds of each round trip."""
         self._observe = observe
         self._redis = connection
-        self._script = connection.register_script(script_of(operation)) if operation else None
         self._wait_for_disk = wait_for_disk
         self._trips = Grouping(self._trip, _MOST)
-
-    async def script(self, names: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run the script and return its reply. Raises StoreUnavailable."""
-        if self._script is None:
-            raise RuntimeError("no script was named")
-        run = ("EVALSHA", self._script.sha, len(names), *names, *args)
-        with redis_errors():
-            try:
-                return (await self._trips.one([run]))[0]
-            except NoScriptError:
-                return (await self._trips.one([("SCRIPT LOAD", self._script.script), run]))[1]
 
     async def commands(self, *commands: Command) -> list[Any]:
         """Send some commands and return their replies. Raises StoreUnavailable."""
         with redis_errors():
-            return await self._trips.one(commands)
+            return await self.replies(*commands)
+
+    async def replies(self, *commands: Command) -> list[Any]:
+        """Send some commands and return their replies. Raises redis.RedisError."""
+        return await self._trips.one(commands)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -86,8 +74,36 @@ class Pipelining:
         if not self._wait_for_disk:
             return answers
         *answers, on_disk = answers
-        if isinstance(on_disk, Exception):
-            raise on_disk
+        if isinstance(on_disk, Exception):  # a replica also refuses to wait, but without saying that it is one
+            raise next((answer for answer in answers if isinstance(answer, ELSEWHERE)), on_disk)
         if on_disk[0] < 1:
             raise StoreUnavailable("the job store has not confirmed that the batch is on disk")
         return answers
+
+
+class ScriptPipelining:
+    """The calls of one operation's script, which share round trips."""
+
+    def __init__(
+        self,
+        connection: LoopRedis,
+        operation: str,
+        wait_for_disk: bool = False,
+        observe: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Run the script of an operation over a connection."""
+        self._script = connection.register_script(script_of(operation))
+        self._commands = Pipelining(connection, wait_for_disk, observe)
+
+    async def run(self, names: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run the script and return its reply. Raises StoreUnavailable."""
+        call = ("EVALSHA", self._script.sha, len(names), *names, *args)
+        with redis_errors():
+            try:
+                return (await self._commands.replies(call))[0]
+            except NoScriptError:
+                return (await self._commands.replies(("SCRIPT LOAD", self._script.script), call))[1]
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._commands.close()

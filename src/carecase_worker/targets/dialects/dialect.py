@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, Executable
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.dialects.constraints import ConstraintReports
 from carecase_worker.targets.dialects.failures import Errors
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 
 
 def _nothing(*_: object) -> None:
@@ -50,7 +50,7 @@ class Connecting:
 class Writing:
     """Statements, locks and limits of a transaction that writes cases."""
 
-    upsert: Upsert
+    upsert: ComparableUpsert
     """The database's fastest upsert."""
     upsert_of_no_case: Executable
     """An upsert that requires table, columns and privileges, but writes nothing."""

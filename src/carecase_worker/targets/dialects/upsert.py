@@ -90,6 +90,10 @@ class Upsert(Protocol):
         """
         ...
 
+
+class ComparableUpsert(Upsert, Protocol):
+    """An upsert that may tell which fields it changes: that of a dialect."""
+
     def compare_in_turn(
         self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool
     ) -> Sequence[Compared] | None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from carecase_worker.cases.care_case import FIELDS, KEY, UPDATE_DATE, UPDATE_USER
 from carecase_worker.cases.outcomes import WOULD_CREATE, Kind, Outcome, would_update
-from carecase_worker.targets.dialects.upsert import Compared, Newer, StoredCase, Turn, Upsert, Written, write_one_by_one
+from carecase_worker.targets.dialects.upsert import ComparableUpsert, Newer, StoredCase, Turn, Written, write_one_by_one
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.tables import CARE_CASE
 
@@ -29,7 +29,7 @@ Rows = Mapping[int, Sequence[Any]]
 class ComparingUpsert:
     """An upsert that records which fields of each case it changes, by version."""
 
-    def __init__(self, upsert: Upsert) -> None:
+    def __init__(self, upsert: ComparableUpsert) -> None:
         self._upsert = upsert
         self._changes: dict[int, tuple[str, ...]] = {}
         self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -67,12 +67,6 @@ class ComparingUpsert:
             if one.changes is not None:
                 self._changes[version] = self._alike.setdefault(one.changes, one.changes)
         return [one.turn for one in compared]
-
-    def compare_in_turn(
-        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool
-    ) -> Sequence[Compared] | None:
-        """Write and compare as the upsert beneath does."""
-        return self._upsert.compare_in_turn(connection, wave, guard_care_plan)
 
     def dry_outcomes(self, plan: WritePlan, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Return the outcomes of a plan that is rolled back: which cases would be created, and which fields changed."""

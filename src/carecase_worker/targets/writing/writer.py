@@ -15,7 +15,7 @@ from carecase_worker.cases.outcomes import REFUSED, Outcome
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 from carecase_worker.targets.failures import errors_as_failures
 from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.plan import WritePlan
@@ -72,7 +72,9 @@ class _ReplacedError(Exception):
 class Writer:
     """A writer of chunks into one target database."""
 
-    def __init__(self, engine: Engine, upsert: Upsert, database: str = "", longest: timedelta = LONGEST) -> None:
+    def __init__(
+        self, engine: Engine, upsert: ComparableUpsert, database: str = "", longest: timedelta = LONGEST
+    ) -> None:
         """Write through an engine; `database` is its name in the log, `longest` how long one attempt may take."""
         self._engine = engine
         self._dialect = dialect_of(engine)

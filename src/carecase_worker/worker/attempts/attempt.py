@@ -73,6 +73,7 @@ class Applier:
     meter: Meter = field(default_factory=unmetered)
     report: Report = field(default_factory=Report)
     span: Span = UNTRACED
+    seconds: Callable[[], float] = monotonic
 
     def claim(self, ref: ChunkRef) -> Claims:
         """Claim a chunk, taking it back from a dead process of this machine if necessary.
@@ -147,7 +148,7 @@ class Applier:
         if kind is not FailureKind.UNREADABLE:
             self.targets.disconnect(database)
         if kind is FailureKind.AWAY and cause is not None:
-            self.outages.away(database, cause, monotonic())
+            self.outages.away(database, cause, self.seconds())
 
     def _settle_first(self, lease: Lease, cancel: bool, go_on: bool) -> Applied:
         """Settle the order of acceptance of the database, then claim the chunk again, at its final place."""
@@ -249,13 +250,13 @@ class Applier:
         If a call hangs for that long, there is no further one. All chunks are of one database.
         Raises StoreUnavailable.
         """
-        began = monotonic()
+        began = self.seconds()
         with self.span.child("complete"):
             for _ in range(_COMPLETE_ATTEMPTS):
                 try:
                     return self._complete_once(done, go_on)
                 except StoreUnavailable:
-                    if monotonic() - began > _COMPLETE_FOR_S:
+                    if self.seconds() - began > _COMPLETE_FOR_S:
                         raise
                     self.sleep(_COMPLETE_AGAIN)
             return self._complete_once(done, go_on)

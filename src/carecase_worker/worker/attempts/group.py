@@ -6,7 +6,6 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import assert_never
 
-from carecase_worker.clock import monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
 from carecase_worker.store.operations.claims import Claimed, Claims, Lease, RetryLater
 from carecase_worker.targets.plan import WritePlan
@@ -43,7 +42,7 @@ def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) 
     """
     if len(members) == 1:
         return applier.run(members[0].lease, members[0].cancel, go_on)
-    began = monotonic()
+    began = applier.seconds()
     with applier.span.child("validate"):
         together, alone = _prepared(applier, members)
     applied = Applied("", members[0].lease.database)
@@ -72,7 +71,7 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
     """Apply chunks one by one, while there is time and their database responds; release the others."""
     for number, member in enumerate(alone, 1):
         is_away = applied.verdict == _AWAY
-        if is_away or (number > 1 and monotonic() - began > _ALONE_FOR_S):
+        if is_away or (number > 1 and applier.seconds() - began > _ALONE_FOR_S):
             rest = [one.lease.chunk for one in alone[number - 1 :]]
             reason = applied.reason if is_away else "the other chunks of the group took its time"
             _log.info("chunks not applied", database=applied.database, reason=reason, count=len(rest))

@@ -38,6 +38,7 @@ class Delivery:
     """Wrapper that makes a step never raise."""
     busy: dict[str, Thread] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)
+    seconds: Callable[[], float] = monotonic
 
     def once(self) -> None:
         """Start delivery to each webhook with due events. Raises StoreUnavailable."""
@@ -55,14 +56,14 @@ class Delivery:
             if not state.waiting or state.paused_until:
                 continue
             deliver = self.guarded(partial(self.deliver, name, webhook))
-            self.started[name] = monotonic()
+            self.started[name] = self.seconds()
             self.busy[name] = Thread(target=deliver, name=f"webhook {name}", daemon=True)
             self.busy[name].start()
 
     def deliver(self, name: str, webhook: WebhookSettings) -> None:
         """Deliver due events to a webhook until it fails to respond or a time slice ends. Raises StoreUnavailable."""
-        until = monotonic() + _SLICE_S
-        while monotonic() < until:
+        until = self.seconds() + _SLICE_S
+        while self.seconds() < until:
             found = self.outbox.next_event(name, self.holder, OUTBOX_LEASE)
             if found is None:
                 return

@@ -11,14 +11,14 @@ from tests.integration.targets.refusals.spoiling import run
 from tests.services import Services
 
 from carecase_worker.settings.model import DatabaseSettings
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import create_database
 from carecase_worker.targets.tenants import Tenant
 
 
 @pytest.fixture(params=[way for way in WAYS if way[0] == "postgresql"], ids=name_of)
-def upsert(request: pytest.FixtureRequest) -> Upsert:
+def upsert(request: pytest.FixtureRequest) -> ComparableUpsert:
     return upsert_of(request.param)
 
 

@@ -17,7 +17,7 @@ from carecase_worker.cases.outcomes import CREATED, REFUSED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.operations.claims import History
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.writing.ledger import LedgerKey
@@ -56,7 +56,7 @@ def owner_of(url: URL) -> Engine:
 
 
 def apply(
-    engine: Engine, upsert: Upsert, *cases: dict[str, Any], seq: int = 1, attempts: int = 0, **options: Any
+    engine: Engine, upsert: ComparableUpsert, *cases: dict[str, Any], seq: int = 1, attempts: int = 0, **options: Any
 ) -> list[Outcome]:
     """What becomes of a chunk that has been attempted so many times."""
     key = LedgerKey(uuid4(), 0)
@@ -80,7 +80,7 @@ def hasty(engine: Engine, seconds: float) -> Iterator[Engine]:
 
 
 def attempted(
-    engine: Engine, upsert: Upsert, *cases: dict[str, Any], seconds: float = 1, seq: int = 1
+    engine: Engine, upsert: ComparableUpsert, *cases: dict[str, Any], seconds: float = 1, seq: int = 1
 ) -> tuple[int, list[Outcome]]:
     """Attempt a chunk until it is applied: how many attempts were too slow, and the outcomes. Raises other failures."""
     longest = timedelta(seconds=seconds)

@@ -7,7 +7,7 @@ from tests.integration.targets.databases import raising, refusing
 from tests.integration.targets.refusals.spoiling import CASES, apply, run, spoiled
 
 from carecase_worker.errors import FailureKind, TargetFailure
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 
 WHOLE_TABLE = {
     "no table": ("ALTER TABLE care_case RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO care_case"),
@@ -20,7 +20,7 @@ WHOLE_TABLE = {
 
 
 @pytest.mark.parametrize("what", WHOLE_TABLE)
-def test_a_schema_that_fits_no_item_is_the_databases(engine: Engine, upsert: Upsert, what: str) -> None:
+def test_a_schema_that_fits_no_item_is_the_databases(engine: Engine, upsert: ComparableUpsert, what: str) -> None:
     spoil, mend = WHOLE_TABLE[what]
     with spoiled(engine, spoil, mend=(mend,)), pytest.raises(TargetFailure) as failure:
         apply(engine, upsert, *CASES)
@@ -30,7 +30,9 @@ def test_a_schema_that_fits_no_item_is_the_databases(engine: Engine, upsert: Ups
 
 @pytest.mark.parametrize("state", ["42883", "53100", "57P03"])
 @pytest.mark.parametrize("full", [True, False])
-def test_a_state_that_every_row_meets_is_the_databases(engine: Engine, upsert: Upsert, state: str, full: bool) -> None:
+def test_a_state_that_every_row_meets_is_the_databases(
+    engine: Engine, upsert: ComparableUpsert, state: str, full: bool
+) -> None:
     with spoiled(engine):
         if full:
             apply(engine, upsert, a_case(100))
@@ -52,7 +54,7 @@ def test_a_state_that_every_row_meets_is_the_databases(engine: Engine, upsert: U
         "ALTER ROLE lesser SET default_transaction_read_only = on",
     ],
 )
-def test_a_privilege_that_no_item_has_is_the_databases(lesser: Engine, upsert: Upsert, lacking: str) -> None:
+def test_a_privilege_that_no_item_has_is_the_databases(lesser: Engine, upsert: ComparableUpsert, lacking: str) -> None:
     mend = ("GRANT USAGE ON SCHEMA public TO public",)
     with spoiled(lesser, lacking, mend=mend), pytest.raises(TargetFailure) as failure:
         apply(lesser, upsert, *CASES)
@@ -60,7 +62,7 @@ def test_a_privilege_that_no_item_has_is_the_databases(lesser: Engine, upsert: U
 
 
 @pytest.mark.parametrize("attempts", [0, 1])
-def test_a_connection_that_ends_is_the_databases(engine: Engine, upsert: Upsert, attempts: int) -> None:
+def test_a_connection_that_ends_is_the_databases(engine: Engine, upsert: ComparableUpsert, attempts: int) -> None:
     ending = refusing("PERFORM pg_terminate_backend(pg_backend_pid());")
     with spoiled(engine, *ending), pytest.raises(TargetFailure) as failure:
         apply(engine, upsert, *CASES, attempts=attempts)

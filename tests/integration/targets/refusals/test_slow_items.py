@@ -11,14 +11,14 @@ from tests.integration.targets.refusals.spoiling import ALL_BUT_THE_BAD, CASES, 
 from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import ComparableUpsert
 
 SLOW_STATES = ("40001", "40P01", "55P03", "57014")
 
 
 @pytest.mark.parametrize("state", SLOW_STATES)
 def test_a_state_of_haste_that_one_item_meets_for_ever_is_that_items_own(
-    engine: Engine, upsert: Upsert, state: str
+    engine: Engine, upsert: ComparableUpsert, state: str
 ) -> None:
     with spoiled(engine, *refusing(raising(state))):
         attempts, outcomes = attempted(engine, upsert, *CASES, seconds=6)
@@ -53,14 +53,14 @@ def test_many_items_that_take_too_long_are_refused_after_more_attempts(engine: E
 
 
 @pytest.mark.parametrize("full", [True, False])
-def test_an_item_alone_that_takes_too_long_is_refused(engine: Engine, upsert: Upsert, full: bool) -> None:
+def test_an_item_alone_that_takes_too_long_is_refused(engine: Engine, upsert: ComparableUpsert, full: bool) -> None:
     with spoiled(engine, *refusing(SLOW)):
         if full:
             apply(engine, upsert, a_case(100))
         assert attempted(engine, upsert, a_case(BAD), seconds=3) == (1, [REFUSED])
 
 
-def test_a_database_that_is_slow_for_every_item_blames_none(engine: Engine, upsert: Upsert) -> None:
+def test_a_database_that_is_slow_for_every_item_blames_none(engine: Engine, upsert: ComparableUpsert) -> None:
     with spoiled(engine, *refusing(SLOW, when="true")), hasty(engine, 0.5) as limited:
         for attempts in (0, 1, 11):
             with pytest.raises(TargetFailure) as failure:
@@ -74,7 +74,9 @@ def test_a_chunk_of_slow_items_that_come_in_time_is_applied(engine: Engine) -> N
     assert (attempts, outcomes) == (0, [CREATED] * 10)
 
 
-def test_a_lock_on_one_case_is_waited_for_and_then_costs_that_item_alone(engine: Engine, upsert: Upsert) -> None:
+def test_a_lock_on_one_case_is_waited_for_and_then_costs_that_item_alone(
+    engine: Engine, upsert: ComparableUpsert
+) -> None:
     with spoiled(engine):
         apply(engine, upsert, *CASES)
         owner = create_engine(engine.url)

@@ -1,7 +1,7 @@
 """Small batches that were accepted one after the other, and are applied together."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +34,7 @@ class Accepted:
 
     def accept(self, *cases: dict[str, Any], payload: bytes | None = None, weight: int = 1, **more: Any) -> str:
         (chunk,) = chunks_of(a_batch(*cases))
+        chunk = replace(chunk, dry_run=more.get("dry_run", False))
         new = a_new_job(total=len(cases), weight=weight, **more)
         self.to_notify += self.store.batches.admit(new, {0: payload or pack(chunk)}).to_notify
         self.jobs.append(new.job_id)
@@ -74,3 +75,13 @@ class Transactions:
 
     def __call__(self, reached: str) -> None:
         self.count += reached == "before commit"
+
+
+class Steps:
+    """Notes the steps that are reached."""
+
+    def __init__(self) -> None:
+        self.reached: list[str] = []
+
+    def __call__(self, reached: str) -> None:
+        self.reached.append(reached)

@@ -8,6 +8,7 @@ import redis
 from tests.builders import a_case
 from tests.integration.worker.attempts import (
     attempt,
+    nothing,
 )
 from tests.integration.worker.groups.small_batches import DAY, SECOND, Accepted, Elapse, Transactions
 
@@ -16,6 +17,7 @@ from carecase_worker.cases.outcomes import (
     NOT_APPLIED,
     OTHER_CARE_PLAN,
     REFUSED,
+    UNAVAILABLE,
 )
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.job import State
@@ -59,6 +61,27 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
         accepted.attempt(f"worker {number}", number)
     assert all(accepted.store.jobs.job(job).counts["failed"] == 1 for job in accepted.jobs)
     assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
+
+
+def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse: Elapse) -> None:
+    """Its database was away for a day, answered another batch, and is away again."""
+    late = [accepted.accept(a_case(key)) for key in range(3)]
+
+    def away(reached: str) -> None:
+        if reached == "before write":
+            raise TargetFailure(FailureKind.AWAY)
+
+    accepted.targets.step = away
+    accepted.attempt()
+    elapse(DAY)
+    assert len(accepted.store.leases.overdue("demo", 0)) == 1, "the others are lined up behind it"
+    accepted.targets.step = nothing
+    another = accepted.accept(a_case(9))
+    accepted.attempt("probe", accepted.jobs.index(another))
+    accepted.targets.step = away
+    assert accepted.attempt() == "kept"
+    assert [accepted.told(job) for job in late] == [[UNAVAILABLE]] * 3
+    assert accepted.store.workload.due_count("demo") == 0
 
 
 def too_slow(accepted: Accepted, raw_redis: redis.Redis, jobs: list[str]) -> list[int]:

@@ -1,8 +1,11 @@
 """A batch that is bad costs the others of its group nothing but a second transaction."""
 
+from itertools import count
+
+from structlog.testing import capture_logs
 from tests.builders import a_case
-from tests.integration.worker.attempts import attempt
-from tests.integration.worker.groups.small_batches import Accepted, Transactions
+from tests.integration.worker.attempts import SteppedStore, an_applier, attempt
+from tests.integration.worker.groups.small_batches import Accepted, Steps, Transactions
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.cases.outcomes import (
@@ -10,10 +13,13 @@ from carecase_worker.cases.outcomes import (
     CREATED,
     NOT_APPLIED,
     OTHER_CARE_PLAN,
+    WOULD_CREATE,
     Kind,
     Outcome,
 )
+from carecase_worker.errors import StoreUnavailable
 from carecase_worker.store.job import State
+from carecase_worker.worker.attempts.group import members_of, run_group
 
 
 def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transaction(accepted: Accepted) -> None:
@@ -44,3 +50,47 @@ def test_the_reason_of_one_that_goes_alone_is_reported_though_the_next_one_is_ap
     applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[1], 0), "worker")
     assert accepted.told(strict) == [NOT_APPLIED, OTHER_CARE_PLAN]
     assert applied.reason == "unreadable"
+
+
+def test_a_group_of_bad_batches_alone_does_not_ask_the_database(accepted: Accepted) -> None:
+    jobs = [accepted.accept(a_case(key), payload=b"\xff of a form that is not known here") for key in (1, 2)]
+    accepted.targets.step = steps = Steps()
+    assert accepted.attempt() == "released: unreadable"
+    assert {accepted.store.jobs.job(job).state for job in jobs} == {State.WAITING}
+    assert steps.reached == []
+
+
+def test_while_the_store_is_away_what_goes_alone_is_left_for_the_sweep(accepted: Accepted) -> None:
+    """What was applied before is told, and what was being completed is in the ledger."""
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    fine = accepted.accept(a_case(8), care_plan=5)
+    strict = [accepted.accept(a_case(key), a_case(9), strict=True, care_plan=5) for key in (1, 2, 3)]
+    completed = count()
+
+    def away(reached: str) -> None:
+        if reached == "before complete" and next(completed) > 1:
+            raise StoreUnavailable("the job store is away")
+
+    with capture_logs() as logs:
+        store = SteppedStore(accepted.store, away)
+        applied = attempt(store, accepted.targets, ChunkRef(fine, 0), "worker")
+    assert (applied.verdict, applied.items) == ("kept", 3)
+    assert [(line["reason"], line["count"]) for line in logs if line["event"] == "chunks left for the sweep"] == [
+        ("the job store is away", 2)
+    ]
+    assert accepted.told(fine) == [CREATED]
+    assert [accepted.store.jobs.job(job).state.final for job in strict] == [True, False, False]
+    accepted.finish()
+    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
+
+
+def test_a_dry_run_among_others_is_rolled_back_nevertheless(accepted: Accepted) -> None:
+    """The job store puts none into a group; whoever does must not have it applied."""
+    usual, dry_run = accepted.accept(a_case(1)), accepted.accept(a_case(2), dry_run=True, weight=0)
+    refs = [ChunkRef(job, 0) for job in (usual, dry_run)]
+    members = members_of(tuple((ref, accepted.store.leases.claim(ref, "worker")) for ref in refs))
+    assert len(members) == 2
+    run_group(an_applier(accepted.store, accepted.targets, "worker", lambda _: False), members)
+    assert (accepted.told(usual), accepted.told(dry_run)) == ([CREATED], [WOULD_CREATE])
+    assert accepted.targets.rows("SELECT case_key FROM care_case") == [(1,)]
