@@ -33,6 +33,7 @@ def test_who_has_disconnected_meanwhile_is_not_waited_for(disconnected: bool) ->
         scope[GOING_ON].append(noted)
 
     nothing: Any = None
-    asyncio.run(going_on(cycle, app, rest, frozenset({"kept"}))(scope, nothing, nothing))  # type: ignore[arg-type]
+    served: Any = going_on(cycle, app, rest, frozenset({"kept"}))(scope, nothing, nothing)
+    asyncio.run(served)
     assert noted.told == [*["leave"] * disconnected, ("go on", {"type", "method", "http_version", "kept"})]
     assert rest == [], "another request of the connection begins with none"
