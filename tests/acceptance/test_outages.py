@@ -70,7 +70,7 @@ def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System,
         waiting = system.send([a_case(first_key + n) for n in range(3000)])
 
         def refused() -> bool:
-            return any("allows no connections" in line["reason"] for line in lines("database is away")[seen:])
+            return any("does not allow connections" in line["reason"] for line in lines("database is away")[seen:])
 
         eventually(refused, what="the cause is logged")
         eventually(lambda: (system.job(waiting) or {}).get("state") == "waiting", what="the job waits")

@@ -111,7 +111,7 @@ def test_what_is_validated_only_is_judged_item_by_item_and_not_applied(small: Sy
     ("name", "content", "words"),
     [
         ("table", b"case_Key,carePlan_Key\n1,5\n", "CSV"),
-        ("table.json.gz", b"case_Key,carePlan_Key\n1,5\n", "is not gzip, though its name says so"),
+        ("table.json.gz", b"case_Key,carePlan_Key\n1,5\n", "is not gzip, despite its name"),
         ("nothing.json", b"", "empty"),
         (".", None, "is a directory"),
     ],
