@@ -82,14 +82,15 @@ class Revocations:
         if self.looked:
             return
         with self._lock:
-            if self._seconds() - self._looked_at < self._refresh_s:
+            now = self._seconds()
+            if now - self._looked_at < self._refresh_s:
                 return
-            self._looked_at = self._seconds()
             try:
                 self._read_changed(file)
             except (OSError, ValueError) as error:
                 self._seen = None
                 self._log_all((f"cannot be read ({getattr(error, 'strerror', None) or 'it is not text'})",))
+            self._looked_at = now  # only now: others do not wait any more
 
     def _read_changed(self, file: Path) -> None:
         """Reload the list if it has changed, and once more at the next check: two quick changes may look like one."""
