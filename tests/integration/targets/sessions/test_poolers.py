@@ -43,4 +43,6 @@ def test_a_pooler_that_lends_sessions_is_refused(pooled: str) -> None:
             write(pooled, "", a_case(1))
         return str(failure.value)
 
-    assert "a connection pooler lends out sessions" in eventually(lambda: "refuses connections" not in told() and told())
+    assert "a connection pooler lends out sessions" in eventually(
+        lambda: "refuses connections" not in told() and told()
+    )
