@@ -58,16 +58,16 @@ class Reach:
 
     def within(self, tests: Sequence[str], budget: float) -> list[str]:
         """The first tests that took no longer than the budget together, and at least one; a file's in its own order."""
-        files = [test.partition("::")[0] for test in tests]
+        files = [_file(test) for test in tests]
         new = (file.startswith(STAGES[-1]) and file not in files[:at] for at, file in enumerate(files))
         taken = accumulate(self.seconds(test) + _START_SECONDS * start for test, start in zip(tests, new, strict=True))
         bought = sum(seconds <= budget for seconds in taken)
         found = tests[: max(bought, 1)]
-        return sorted(found, key=lambda test: (files.index(test.partition("::")[0]), self._place(test)))
+        return sorted(found, key=lambda test: (files.index(_file(test)), self._place(test)))
 
     def limit(self, test: str) -> float:
         """The seconds after which a test hangs: it may set up what others of its file share."""
-        shared = 0.0 if self._measured is None else self._measured.slowest(test.partition("::")[0])
+        shared = 0.0 if self._measured is None else self._measured.slowest(_file(test))
         least = next(seconds for stage, seconds in _HUNG_SECONDS.items() if test.startswith(stage))
         return min(least + shared + self.seconds(test), _MOST_SECONDS)
 
@@ -86,14 +86,10 @@ class Reach:
             found |= self._measured.tests_in(by_import)
         near = self._near(mutant.path)
         unmeasured = [test for test in by_import if self._measured.lacks(test)]
-        reaching = sorted(filter(self._is_there, found), key=lambda test: self._order(test, near))
+        effort = self._measured.effort
+        # those that import the module, then the least effort
+        reaching = sorted(filter(self._is_there, found), key=lambda test: (_file(test) not in near, effort(test), test))
         return [*filter(self._is_newer, near), *reaching, *unmeasured]
-
-    def _order(self, test: str, near: Sequence[str]) -> tuple[bool, float, str]:
-        """Tests that import the module, then those that take the least time and reach the fewest lines beside it."""
-        measured = self._measured
-        effort = measured.seconds(test) * measured.breadth(test) if measured else 0.0
-        return test.partition("::")[0] not in near, effort, test
 
     def _is_newer(self, path: str) -> bool:
         """Tell whether a file was written after the map: its lines, or its tests, are others then."""
@@ -154,9 +150,9 @@ class Measured:
         self._breadth = Counter(test for lines in self.lines.values() for by in lines.values() for test in by)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._functions: defaultdict[str, list[str]] = defaultdict(list)
-        self._failed = {test.partition("::")[0] for test, told in document["tests"].items() if not told["passed"]}
+        self._failed = {_file(test) for test, told in document["tests"].items() if not told["passed"]}
         for test, told in document["tests"].items():
-            file = test.partition("::")[0]
+            file = _file(test)
             self._seconds[test] = told["seconds"]
             self._seconds[file] += told["seconds"]
             self._functions[file].append(test)
@@ -173,9 +169,9 @@ class Measured:
         """Tell whether the map was made without a file of tests, or with one that failed before it reached much."""
         return file not in self._seconds or file in self._failed
 
-    def breadth(self, test: str) -> int:
-        """The number of lines that a test, or its whole file, reaches; at least one."""
-        return max(1, self._breadth[test] or self._breadth[test.partition("::")[0]])
+    def effort(self, test: str) -> float:
+        """The seconds of a test times the lines that it, or its whole file, reaches."""
+        return self.seconds(test) * max(1, self._breadth[test] or self._breadth[_file(test)])
 
     def runs_at_import(self, path: str, numbers: Iterable[int]) -> bool:
         """Tell whether one of some lines runs as its module is imported, or is not on the map."""
@@ -201,6 +197,10 @@ class Measured:
     def _reached(self, path: str, numbers: Iterable[int]) -> list[set[str]]:
         lines = self.lines[path]
         return [lines.get(number, {""}) for number in numbers] or [{""}]
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def _module(path: str) -> str:

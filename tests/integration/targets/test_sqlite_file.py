@@ -124,14 +124,20 @@ def test_a_process_that_first_comes_after_the_change_does_not_take_the_old_log(
     assert held(path) == [1, 30, 31, 32]
 
 
-def test_a_file_that_is_replaced_while_a_chunk_is_written_gets_the_chunk(
-    engine: Engine, path: Path, backup: Path
-) -> None:
+def replaced_at_commit(engine: Engine, path: Path, backup: Path) -> None:
+    """Have the file replaced by its backup when the next transaction commits."""
+
     def replace(_: object) -> None:
         if backup.exists():
             backup.rename(path)
 
     event.listen(engine, "commit", replace)
+
+
+def test_a_file_that_is_replaced_while_a_chunk_is_written_gets_the_chunk(
+    engine: Engine, path: Path, backup: Path
+) -> None:
+    replaced_at_commit(engine, path, backup)
     assert apply(engine, UPSERT, a_case(3)) == [CREATED]
     assert held(path) == [1, 3]
 
@@ -139,11 +145,7 @@ def test_a_file_that_is_replaced_while_a_chunk_is_written_gets_the_chunk(
 def test_a_file_that_is_replaced_while_a_group_is_written_gets_the_group(
     engine: Engine, path: Path, backup: Path
 ) -> None:
-    def replace(_: object) -> None:
-        if backup.exists():
-            backup.rename(path)
-
-    event.listen(engine, "commit", replace)
+    replaced_at_commit(engine, path, backup)
     members = [(LedgerKey(uuid4(), 0), plan_of(a_case(key), seq=2)) for key in (1, 3)]
     assert Writer(engine, UPSERT).write_group(members) == [[UPDATED], [CREATED]]
     assert held(path) == [1, 3]

@@ -14,7 +14,7 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.clock import SystemRandom
-from carecase_worker.errors import StoreUnavailable
+from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.dialects.registry import dialect_of
 from carecase_worker.targets.dialects.upsert import ComparableUpsert, Compared, Newer, StoredCase, Turn, Written
@@ -59,6 +59,16 @@ def away_at(point: str, times: int = sys.maxsize) -> Step:
     def step(reached: str) -> None:
         if reached == point and next(left, None) is not None:
             raise StoreUnavailable("away")
+
+    return step
+
+
+def fails_at(point: str, kind: FailureKind) -> Step:
+    """The step at which the target database fails."""
+
+    def step(reached: str) -> None:
+        if reached == point:
+            raise TargetFailure(kind)
 
     return step
 

@@ -15,6 +15,7 @@ from tests.integration.worker.attempts import (
     attempt,
     attempt_in_a_process,
     dies_at,
+    fails_at,
     nothing,
 )
 from tests.integration.worker.sealing import SEALS, admit, applier_of, result
@@ -152,11 +153,7 @@ def test_a_dry_run_whose_database_stays_away_is_given_up_without_a_tombstone(
 ) -> None:
     dry = admit(store, some_cases(), sender=DRY)
 
-    def away(reached: str) -> None:
-        if reached == "before write":
-            raise TargetFailure(FailureKind.AWAY)
-
-    file.step = away
+    file.step = fails_at("before write", FailureKind.AWAY)
     applier = applier_of(store, file, UNSEALED)
     ((_, claim),) = applier.claim(ChunkRef(dry.job_id, 0))
     assert claim.lease is not None

@@ -17,6 +17,7 @@ from tests.integration.worker.attempts import (
     attempt_in_a_process,
     away_at,
     dies_at,
+    fails_at,
     nothing,
 )
 from tests.services import Services
@@ -25,7 +26,7 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import pack, unpack_done
 from carecase_worker.cases.outcomes import CREATED
-from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
+from carecase_worker.errors import FailureKind, StoreUnavailable
 from carecase_worker.store.job import State
 from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.targets.dialects.registry import DIALECTS
@@ -149,11 +150,7 @@ def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(batc
 def test_a_commit_whose_answer_is_lost_is_found_in_the_ledger(
     batch: Batch, elapse: Callable[[timedelta], None]
 ) -> None:
-    def cut(reached: str) -> None:
-        if reached == "after commit":
-            raise TargetFailure(FailureKind.AWAY)
-
-    batch.targets.step = cut
+    batch.targets.step = fails_at("after commit", FailureKind.AWAY)
     applied = attempt(batch.store, batch.targets, batch.to_notify[0], "worker")
     assert applied.verdict == "released: away"
     elapse(timedelta(minutes=1))  # the database is tried again

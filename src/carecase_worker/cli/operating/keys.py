@@ -54,8 +54,8 @@ def keys_rewrap(config: Config = None) -> None:
         client = StoreClient(settings.redis)
         rewrapping = Rewrapping(client, JobStore(client, settings.jobs), Seals(keys))
         results = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
-    wrapped, fresh, lost = (results[result] for result in Rewrapped)
+    wrapped, fresh = results[Rewrapped.WRAPPED], results[Rewrapped.FRESH]
     typer.echo(f"{wrapped} wrapped with the key {next(iter(keys))}, {fresh} needed no change")
-    if lost:
+    if lost := results[Rewrapped.LOST]:
         typer.echo(f"{lost} cannot be opened with the configured keys: keep the old keys")
         raise typer.Exit(STATUS_FAULT)

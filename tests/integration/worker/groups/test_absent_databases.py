@@ -6,10 +6,7 @@ from itertools import count
 
 import redis
 from tests.builders import a_case
-from tests.integration.worker.attempts import (
-    attempt,
-    nothing,
-)
+from tests.integration.worker.attempts import attempt, fails_at, nothing
 from tests.integration.worker.groups.small_batches import DAY, SECOND, Accepted, Elapse, Transactions
 
 from carecase_worker.cases.outcomes import (
@@ -29,11 +26,7 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(
     for key in range(5):
         accepted.accept(a_case(key))
 
-    def away(reached: str) -> None:
-        if reached == "before write":
-            raise TargetFailure(FailureKind.AWAY)
-
-    accepted.targets.step = away
+    accepted.targets.step = fails_at("before write", FailureKind.AWAY)
     assert accepted.attempt() == "released: away"
     assert {accepted.store.jobs.job(job).state for job in accepted.jobs} == {State.WAITING}
     assert raw_redis.get(accepted.store.keys.failures("demo")) == b"1"
@@ -50,11 +43,7 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
     for key in range(3):
         accepted.accept(a_case(key))
 
-    def slow(reached: str) -> None:
-        if reached == "before write":
-            raise TargetFailure(FailureKind.TOO_SLOW)
-
-    accepted.targets.step = slow
+    accepted.targets.step = fails_at("before write", FailureKind.TOO_SLOW)
     accepted.attempt()
     elapse(DAY)
     for number in range(3):
@@ -67,18 +56,14 @@ def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse:
     """Its database was away for a day, answered another batch, and is away again."""
     late = [accepted.accept(a_case(key)) for key in range(3)]
 
-    def away(reached: str) -> None:
-        if reached == "before write":
-            raise TargetFailure(FailureKind.AWAY)
-
-    accepted.targets.step = away
+    accepted.targets.step = fails_at("before write", FailureKind.AWAY)
     accepted.attempt()
     elapse(DAY)
     assert len(accepted.store.leases.overdue("demo", 0)) == 1, "the others are lined up behind it"
     accepted.targets.step = nothing
     another = accepted.accept(a_case(9))
     accepted.attempt("probe", accepted.jobs.index(another))
-    accepted.targets.step = away
+    accepted.targets.step = fails_at("before write", FailureKind.AWAY)
     assert accepted.attempt() == "kept"
     assert [accepted.told(job) for job in late] == [[UNAVAILABLE]] * 3
     assert accepted.store.workload.due_count("demo") == 0
