@@ -82,9 +82,9 @@ class Revocations:
         if self.looked:
             return
         with self._lock:
-            if self.looked:  # by the one that this one waited for
-                return
             now = self._seconds()
+            if self._looked_at + self._refresh_s > now:  # another thread checked it meanwhile
+                return
             try:
                 self._read_changed(file)
             except (OSError, ValueError) as error:
