@@ -97,7 +97,7 @@ class Dropping:
             is_done = all(job.applied for job in jobs)
             target = self.folder.file_away(file, digest, self._acknowledged(jobs, sent.lines), is_done)
         except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
-            self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
+            self.console.print(f"{name}: will be tried again. {shown(error)}")
             return Filed.LATER
         except (BatchUnreadable, RequestRefused) as error:
             if error.status == _OPTIONS_REFUSED:
@@ -107,7 +107,7 @@ class Dropping:
             refused = ItemRow(None, None, error.status or _REFUSED, body, "failed")
             acknowledged = (acknowledgement.header(True), acknowledgement.rows([refused], True))
             target = self.folder.file_away(file, digest, acknowledged, False)
-            self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}", markup=False)
+            self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}")
             return Filed.FAILED
         self._say(name, jobs, sent.is_repeated, target)
         return Filed.DONE if is_done else Filed.FAILED
@@ -119,7 +119,7 @@ class Dropping:
         ids = f"job{'' if len(jobs) == 1 else 's'} {', '.join(job.job_id for job in jobs)}"
         before = " was sent before;" if is_repeated else ""
         message = f"{name}:{before} {applied:,} of {total:,} rows applied, by {ids}. It is now {shown(target)}"
-        self.console.print(message, markup=False)
+        self.console.print(message)
 
     def _key(self, digest: str) -> str:
         """Return the Idempotency-Key of a file by its digest, and by all else that decides what becomes of it."""
