@@ -86,7 +86,7 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
     for mistake in database_parameters.contradictions(database.url.get_secret_value(), database.model_fields_set):
         yield Contradiction((*place, "url"), mistake)
     if database.password is not None and (fault := _password_fault(database.url.get_secret_value())):
-        yield Contradiction((*place, "password"), fault, ((*place, "url"),))
+        yield Contradiction((*place, "password"), fault)
 
 
 def _password_fault(url: str) -> str:
@@ -192,7 +192,7 @@ def _other_secrets(jwt: JwtSettings) -> Iterator[Contradiction]:
         return
     place, others = ("jwt", "other_secrets"), jwt.secrets[1 if jwt.secret else 0 :]
     if jwt.secret is None:
-        yield Contradiction(place, "needs jwt.secret, the one that signs", (("jwt", "secret"),))
+        yield Contradiction(place, "needs jwt.secret, the one that signs")
     elif len(set(jwt.secrets)) < len(jwt.secrets):
         yield Contradiction(place, "has a secret twice, or jwt.secret itself")
     if not 0 < len(others) <= _MOST_SECRETS or any(len(one.encode()) < _SECRET_BYTES for one in others):
