@@ -33,7 +33,8 @@ _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, no
 class Contradiction:
     """A wrong setting, and a text that says what it should be.
 
-    `others` are settings without whose own mistakes, after which their defaults are looked at, it might be right.
+    `others` are other settings involved. If one of them has a mistake of its own, this was found with its default
+    instead, so it is not reported.
     """
 
     place: Place
