@@ -50,7 +50,7 @@ def lone_valkey(place: Path) -> Iterator[int]:
         children.wait_ready(children.start(command), lambda: answers(store), 120)
         yield port
     finally:
-        children.stop(("redis",), 20)
+        children.stop(20)
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def postgres_of(place: Path, port: int | None = None) -> Iterator[int]:
         children.wait_ready(database, lambda: _listens(port), 120)
         yield port
     finally:
-        children.stop(("postgresql",), 20)
+        children.stop(20)
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def services(place: Path) -> Iterator[Services]:
             children.wait_ready(database, lambda: create_database(f"{server}postgres", "demo"), 120)
             yield Services(redis_url(redis), redis_url(redis, "carecase"), redis_url(redis, "flower"), f"{server}demo")
         finally:
-            children.stop(("postgresql",), 20)
+            children.stop(20)
 
 
 def answers(store: Stores) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from carecase_worker.batches.payloads import ChunkOutcomes
+from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.files.acknowledgement import ItemRow, header, plain, rows
 from carecase_worker.intake.jobs.result_formats import CsvResult
 
@@ -53,6 +55,17 @@ def test_no_text_is_a_formula_to_a_spreadsheet(sign: str) -> None:
 def test_a_row_may_be_about_the_whole_file() -> None:
     (row,) = read(ItemRow(None, None, 400, "Line 2 has 1 cell.", "failed"))
     assert (row["index"], row["case_Key"], row["line"], row["status"]) == ("", "", "", "400")
+
+
+@pytest.mark.parametrize("of_rows", [False, True])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_result_has_one_header_row_that_fits_its_rows(of_rows: bool, dry_run: bool) -> None:
+    result, chunk = CsvResult(dry_run), ChunkOutcomes([1], [CREATED], ((0, 2),) if of_rows else ())
+    document = b"".join(result.document("job", (result.whole(first, chunk) for first in range(3))))
+    first, *others = document.splitlines(keepends=True)
+    assert first == header(of_rows, dry_run)
+    assert [line.partition(b",")[0] for line in others] == [b"0", b"1", b"2"]
+    assert {line.count(b",") for line in others} == {first.count(b",")}
 
 
 def test_a_result_without_items_has_its_header_row_all_the_same() -> None:

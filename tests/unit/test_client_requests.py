@@ -1,6 +1,7 @@
 """The requests that each call of the client makes, whole, and what it makes of their answers."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 from tests.client_answers import JOB, UPLOAD, Hands, accepted, calls_of, item, play, problem, result, told
 
 from carecase_worker.client.documents import ItemResult
+from carecase_worker.client.events import EventReader
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Request, Response, Result, Steps, advance
 from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.client.uploads import BatchBuffer, Batches, Upload
 from carecase_worker.errors import ClientError, JobNotFinal, RequestRefused, ServiceUnreachable
+from carecase_worker.settings.loading import load
 
 S = timedelta(seconds=1)
 ID = "00000000-0000-0000-0000-000000000001"
@@ -183,6 +186,20 @@ def test_a_long_poll_asks_for_the_time_that_is_left_and_twenty_seconds_at_most(
     for steps in (calls_of(Hands()).job(JOB, within * S), calls_of(Hands()).wait(JOB, within * S)):
         (request,) = requests_of(steps, told("completed"))
         assert request == Request("GET", f"/jobs/{JOB}", {"Prefer": asked}, long_poll=held * S)
+
+
+@pytest.mark.parametrize(("outcomes", "parameters"), [(True, {}), (False, {"outcomes": "false"})])
+def test_events_are_asked_for_after_the_last_one_and_may_be_as_far_apart_as_heartbeats(
+    outcomes: bool, parameters: dict[str, str]
+) -> None:
+    path, accept, reader = f"/jobs/{JOB}/events", {"Accept": "text/event-stream"}, EventReader(lambda _: None)
+    steps = calls_of(Hands()).follow(JOB, reader, outcomes)
+    request = advance(steps)
+    assert request == Request("GET", path, accept, parameters, long_poll=60 * S, take=reader.feed)
+    assert request.long_poll > load(environment={}).intake.event_heartbeat
+    reader.feed(b"retry: 1500\nid: 7\nevent: heartbeat\ndata: {}\n\n")
+    assert advance(steps, Response(200, {"content-type": "text/event-stream"})) == Delay(1.5 * S)
+    assert advance(steps) == replace(request, headers={**accept, "Last-Event-ID": "7"})
 
 
 def test_waiting_without_an_end_asks_for_twenty_seconds_each_time() -> None:

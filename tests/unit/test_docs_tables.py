@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from carecase_worker.settings.places import leaves_of
+from carecase_worker.settings.sections.files import FileSettings
 from carecase_worker.store.job import MOVES
 
 ROOT = Path(__file__).parents[2]
@@ -47,3 +49,12 @@ def test_the_page_of_metrics_has_every_metric() -> None:
     rows = re.findall(r"^\| `(carecase_\w+)` \| (\w+) \|", (DOCS / "reference" / "metrics.md").read_text(), re.M)
     assert {name for name, _ in rows} == named
     assert [name for name, kind in rows if name.endswith("_total") != (kind == "counter")] == []
+
+
+def test_the_page_of_files_has_every_setting_of_a_mapping_and_each_has_a_description() -> None:
+    page = (DOCS / "how-to" / "files.md").read_text()
+    table = page.partition("| setting | default | meaning |\n")[2].partition("\n\n")[0]
+    named = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.split(" | ")[0])]
+    described = dict(leaves_of(FileSettings))
+    assert sorted(named) == sorted(described)
+    assert [name for name, text in described.items() if not text] == []

@@ -78,9 +78,6 @@ class Turns:
 
     over = False
 
-    def take(self) -> tuple[set[str], bool]:
-        return set(), False
-
     async def turn(self, *_: object) -> bool:
         return True
 

@@ -52,7 +52,8 @@ def test_scopes_come_by_commas() -> None:
     ],
 )
 def test_a_mistake_is_reported_with_what_it_should_be(changed: dict[str, str], text: str) -> None:
-    assert text in refusal_of(RIGHT | changed)
+    (mistake,) = refusal_of(RIGHT | changed).splitlines()
+    assert text in mistake, "and what follows from it is no mistake of its own"
 
 
 def test_the_service_must_take_the_tokens_of_the_issuer() -> None:

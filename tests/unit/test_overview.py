@@ -85,6 +85,15 @@ def test_the_screen_shows_all_of_it() -> None:
     assert JOB in text
 
 
+@pytest.mark.parametrize(
+    ("breaker", "word"), [(Breaker.CLOSED, "closed"), (Breaker.OPEN, "open"), (Breaker.HALF_OPEN, "half-open")]
+)
+def test_a_breaker_has_the_same_word_for_scripts_and_for_people(breaker: Breaker, word: str) -> None:
+    overview = replace(OVERVIEW, databases=[replace(BUSY, breaker=breaker)])
+    assert [one["breaker"] for one in document(overview)["databases"]] == [word]
+    assert [line.split()[-1] for line in shown(overview).splitlines() if "12,000" in line] == [word]
+
+
 def test_a_terminal_of_80_columns_shows_every_heading_and_number_whole() -> None:
     text = shown(OVERVIEW, width=80)
     assert "…" not in text
@@ -114,6 +123,12 @@ def test_a_cell_that_is_too_wide_is_folded_and_loses_nothing() -> None:
 
 def test_keys_are_told_of_where_they_do_something() -> None:
     assert "Ctrl-C" not in shown(OVERVIEW)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_tables_are_as_wide_as_the_terminal(width: int) -> None:
+    lines = [line for line in shown(OVERVIEW, width).splitlines() if set(line.strip()) == {"─"}]
+    assert [len(line) for line in lines] == [width] * 3
 
 
 def test_a_narrow_terminal_is_not_left_by_any_line() -> None:

@@ -235,6 +235,15 @@ WRONG = [
     ("[redis]\nurl = 'http://h'\nprefix = 'b:'", [f"redis.url: {REDIS}; {ENCODED}"]),
     ("[jwt]\nalgorithms = ['RS256']\njwks_file = 5", ["jwt.jwks_file: must be the path of a file"]),
     (
+        "[jwt]\nalgorithms = ['ES256']\njwks_url = 'https://h/keys'\njwks_file = 5",
+        ["jwt.jwks_file: must be the path of a file", *UNBOUND],
+    ),
+    (f"[redis]\ncert_file = '{HERE}'\nkey_file = 5", ["redis.key_file: must be the path of a file"]),
+    (
+        "[intake]\nmax_connections = 'x'\nmax_requests = 5000",
+        [f"intake.max_connections: {WHOLE} 1 to 1000000"],
+    ),
+    (
         f"{DATABASE}{WEBHOOK}client = 'acne'\n[clients.acme]\ndatabases = ['d']",
         ["webhooks.w.client: must be one of the clients; did you mean acme?"],
     ),

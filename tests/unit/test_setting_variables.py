@@ -109,6 +109,16 @@ WRONG_VARIABLES = [
     ),
 ]  # fmt: skip
 
+FOLLOWS = [
+    ({"REDIS_URL": "x", "REDIS_PASSWORD": "p"}, "redis.url"),
+    ({"BROKER_URL": "x", "BROKER_PASSWORD": "p"}, "broker.url"),
+    ({"FLOWER_BROKER_URL": "x", "FLOWER_BROKER_PASSWORD": "p"}, "flower.broker_url"),
+    ({"DATABASES_D_URL": "x", "DATABASES_D_PASSWORD": "p"}, "databases.d.url"),
+    ({"TRACING_ENDPOINT": "x", "TRACING_HEADERS": "a=b"}, "tracing.endpoint"),
+    ({"JWT_ALGORITHMS": "x", "JWT_SECRET": "s" * 32}, "jwt.algorithms"),
+]
+"""Variables of which one has a mistake, and another one would have nothing to be about without it."""
+
 RIGHT_VARIABLES = [
     {"JWT_SECRET": "s" * 32, "JWT_OTHER_SECRETS": ",".join(f"{n}" * 32 for n in range(8))},
     {"JWT_SECRET": "s" * 32, "JWT_OTHER_SECRETS": "ä" * 16},
@@ -125,6 +135,13 @@ RIGHT_VARIABLES = [
 @pytest.mark.parametrize(("variables", "told"), WRONG_VARIABLES)
 def test_a_mistake_in_the_environment(tmp_path: Path, variables: dict[str, str], told: list[str]) -> None:
     assert mistakes(tmp_path, **variables) == told
+
+
+@pytest.mark.parametrize(("variables", "place"), FOLLOWS)
+def test_what_follows_from_a_mistake_is_no_mistake_of_its_own(
+    tmp_path: Path, variables: dict[str, str], place: str
+) -> None:
+    assert [told.partition(": ")[0] for told in mistakes(tmp_path, **variables)] == [place]
 
 
 @pytest.mark.parametrize("variables", RIGHT_VARIABLES)

@@ -53,6 +53,11 @@ def test_an_item_must_be_an_object(item: Any) -> None:
     assert judged(item) == [Outcome(Kind.INVALID, "item: must be an object")]
 
 
+def test_an_item_that_is_nested_too_deeply_to_be_read_with_all_others_is_looked_at_by_itself() -> None:
+    deep = b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert read_valid(b"[" + deep + b"]", RULES) is None
+
+
 def test_every_fault_of_an_item_is_named() -> None:
     assert faults_of(case_Status="123456789", case_Priority="high") == (
         "case_Priority: must be an integer; case_Status: must have at most 8 characters"

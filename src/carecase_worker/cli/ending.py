@@ -22,9 +22,14 @@ _STATUS_NO_READER = 141
 """The status that shells report for a broken pipe: 128 plus SIGPIPE's number."""
 
 
+def plain_console(*, stderr: bool = False) -> Console:
+    """Make a console for messages: plain lines, wrapped by the terminal, in which `[b]` and `:cat:` are just text."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
 def standard_error() -> Console:
-    """Make the console for messages on standard error: plain lines, wrapped by the terminal."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    """Make the console for messages on standard error."""
+    return plain_console(stderr=True)
 
 
 def shown(text: object) -> str:
@@ -112,4 +117,4 @@ def _say(text: str, style: str = "") -> None:
     """Print lines on standard error, if that is writable."""
     lines = "\n".join(map(shown, text.split("\n")))
     with suppress(OSError):
-        standard_error().print(lines, style=style, markup=False)
+        standard_error().print(lines, style=style)

@@ -107,9 +107,9 @@ class Children:
                 revived = True
         return revived
 
-    def stop(self, roles: Sequence[str], seconds: float) -> None:
-        """Stop the children of some roles; kill those that have not ended after `seconds`."""
-        leaving = [child for child in self.running if child.command.role in roles]
+    def stop(self, seconds: float, but: Sequence[str] = ()) -> None:
+        """Stop all children but those of some roles; kill those that have not ended after `seconds`."""
+        leaving = [child for child in self.running if child.command.role not in but]
         for child in leaving:
             if child.process.poll() is None:
                 child.process.send_signal(child.command.stop_signal)

@@ -18,7 +18,6 @@ from urllib.request import ProxyHandler, build_opener
 
 from carecase_worker.clock import Clock, Sleep
 from carecase_worker.embedded.children import Children, Command
-from carecase_worker.embedded.observer import ROLE as PROMETHEUS
 from carecase_worker.embedded.observer import prometheus, prometheus_program
 from carecase_worker.embedded.servers import postgres, valkey
 from carecase_worker.embedded.stack import (
@@ -43,7 +42,6 @@ from carecase_worker.targets.tenants import tenants_of
 
 _NEEDED_BYTES = 500 << 20
 _TICK = timedelta(milliseconds=100)
-_ROLES = ("intake", "flower", "worker", PROMETHEUS)
 _SERVERS = ("redis", "postgresql")
 _READY_WITHIN_S = 180
 _STOP_WITHIN_S = 20
@@ -93,8 +91,8 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Starte
         except StackStopped:
             return
         finally:
-            children.stop(_ROLES, _STOP_WITHIN_S)
-            children.stop(_SERVERS, _STOP_WITHIN_S)
+            children.stop(_STOP_WITHIN_S, but=_SERVERS)
+            children.stop(_STOP_WITHIN_S)
             (data_dir / STACK_FILE).unlink(missing_ok=True)
 
 

@@ -24,7 +24,7 @@ from carecase_worker.flower.job_links import with_line
 from carecase_worker.flower.task_events import flower_redis, listen, setting_of_broker
 from carecase_worker.settings.model import RedisSettings, Settings
 from carecase_worker.store.redis.checkup import refuse_unsupported
-from carecase_worker.telemetry import configure_logging, logger
+from carecase_worker.telemetry import SHORT_BOUNDS_S, configure_logging, logger
 
 _MOST_CONNECTIONS = 200
 _MOST_BODY_BYTES = 1 << 20
@@ -142,4 +142,4 @@ def _set_options(url_prefix: str, credentials: str) -> None:
     options.purge_offline_workers = _OFFLINE_SHOWN_S
     options.db = ""
     options.persistent = False
-    options.task_runtime_metric_buckets = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]
+    options.task_runtime_metric_buckets = list(SHORT_BOUNDS_S)

@@ -31,7 +31,11 @@ _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared with, no
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A wrong setting, a text that says what it should be, and the other settings involved."""
+    """A wrong setting, and a text that says what it should be.
+
+    `others` are other settings involved. If one of them has a mistake of its own, this was found with its default
+    instead, so it is not reported.
+    """
 
     place: Place
     text: str
@@ -83,7 +87,7 @@ def _database(name: str, database: DatabaseSettings, chunk_deadline: timedelta) 
     for mistake in database_parameters.contradictions(database.url.get_secret_value(), database.model_fields_set):
         yield Contradiction((*place, "url"), mistake)
     if database.password is not None and (fault := _password_fault(database.url.get_secret_value())):
-        yield Contradiction((*place, "password"), fault, ((*place, "url"),))
+        yield Contradiction((*place, "password"), fault)
 
 
 def _password_fault(url: str) -> str:
@@ -177,7 +181,7 @@ def _tokens(jwt: JwtSettings) -> Iterator[Contradiction]:
         yield Contradiction(("jwt", "secret"), f"must have at least {_SECRET_BYTES} bytes; {_MAKE_ONE}")
     if secret is not None and "HS256" not in jwt.algorithms:
         text = "is for HS256, which jwt.algorithms does not allow; leave it out, or allow HS256"
-        yield Contradiction(("jwt", "secret"), text, (algorithms,))
+        yield Contradiction(("jwt", "secret"), text)
     yield from _other_secrets(jwt)
     yield from _key_sets(jwt)
     if fault := _file_fault(jwt.revoked_file):
@@ -189,9 +193,9 @@ def _other_secrets(jwt: JwtSettings) -> Iterator[Contradiction]:
         return
     place, others = ("jwt", "other_secrets"), jwt.secrets[1 if jwt.secret else 0 :]
     if jwt.secret is None:
-        yield Contradiction(place, "needs jwt.secret, the one that signs", (("jwt", "secret"),))
+        yield Contradiction(place, "needs jwt.secret, the one that signs")
     elif len(set(jwt.secrets)) < len(jwt.secrets):
-        yield Contradiction(place, "has a secret twice, or jwt.secret itself", (("jwt", "secret"),))
+        yield Contradiction(place, "has a secret twice, or jwt.secret itself")
     if not 0 < len(others) <= _MOST_SECRETS or any(len(one.encode()) < _SECRET_BYTES for one in others):
         text = f"must be 1 to {_MOST_SECRETS} secrets of at least {_SECRET_BYTES} bytes each, by commas; {_MAKE_ONE}"
         yield Contradiction(place, text)
@@ -208,9 +212,9 @@ def _key_sets(jwt: JwtSettings) -> Iterator[Contradiction]:
         if getattr(jwt, name) is None:
             claim = {"audience": "aud", "issuer": "iss"}[name]
             text = f"must be set if keys come from an issuer; it is the `{claim}` of its tokens for this service"
-            yield Contradiction(("jwt", name), text, (file, url))
+            yield Contradiction(("jwt", name), text)
     if jwt.jwks_file is not None and jwt.jwks_url is not None:
-        yield Contradiction(url, "jwt.jwks_file is set already; set one of them", (file,))
+        yield Contradiction(url, "jwt.jwks_file is set already; set one of them")
     if fault := _file_fault(jwt.jwks_file):
         yield Contradiction(file, fault)
 
@@ -223,12 +227,12 @@ def _sign_in(settings: Settings) -> Iterator[Contradiction]:
             yield Contradiction(("oidc", leaf), "needs oidc.issuer, which signs people in", (issuer,))
         return
     if oidc.client_id is None:
-        yield Contradiction(("oidc", "client_id"), "must be set: the id of the page at oidc.issuer", (issuer,))
+        yield Contradiction(("oidc", "client_id"), "must be set: the id of the page at oidc.issuer")
     if "openid" not in oidc.scopes:
         yield Contradiction(("oidc", "scopes"), "must have openid: sign-in needs it")
     if not {"RS256", "ES256"} & set(settings.jwt.algorithms):
         text = "must have RS256 or ES256: the tokens of oidc.issuer are signed with its keys"
-        yield Contradiction(("jwt", "algorithms"), text, (issuer,))
+        yield Contradiction(("jwt", "algorithms"), text)
 
 
 def _clients(settings: Settings) -> Iterator[Contradiction]:

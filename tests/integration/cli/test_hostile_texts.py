@@ -1,9 +1,10 @@
-"""Names of files, and texts of a service, that would give a terminal orders: they are shown, not obeyed."""
+"""Names of files, and texts of a service, that a terminal or its library would obey: they are shown."""
 
+import shlex
 from pathlib import Path
 
 from tests.integration.cli.commands import Carecase
-from tests.peers import JOB, answering, items, problem
+from tests.peers import JOB, accepted, answering, items, problem
 
 ORDERS = "\x1b]0;renamed\x07\x1b[2J\x9b31m\u202e"
 SIGNS = ("\x1b", "\x07", "\x9b", "\u202e")
@@ -35,3 +36,17 @@ def test_a_name_is_shown(carecase: Carecase, tmp_path: Path) -> None:
     ran = carecase("files", "check", str(file))
     assert ran.status == 2
     assert gives_no_orders(ran.err)
+
+
+MARKUP = "cases [red] :cat: [link=x].ndjson"
+
+
+def test_what_looks_like_markup_is_shown_as_it_is_in_whatever_is_to_be_typed_next(
+    carecase: Carecase, tmp_path: Path
+) -> None:
+    (tmp_path / MARKUP).write_bytes(b'{"case_Key":1}\n')
+    with answering(accepted(state="completed", failed=1)) as peer:
+        ran = carecase("submit", MARKUP, "--no-watch", "--url", peer.url)
+    assert f"carecase failed {JOB} {shlex.quote(MARKUP)}\n" in ran.err
+    missing = f"no {MARKUP}"
+    assert missing in carecase("files", "check", missing).err

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.peers import JOB, Reply, a_job, answering, problem, told
@@ -51,6 +53,13 @@ def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event(is_async
 def test_a_job_of_which_nothing_more_is_told_is_read_instead(is_async: bool) -> None:
     names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(204), told(created=3))
     assert (names, sent) == (["progress"], [None, "1", None])
+
+
+def test_events_may_be_further_apart_than_the_service_may_be_silent_for_other_calls() -> None:
+    late = replace(Reply(200, ENDED.encode(), _STREAM), silence_s=0.6)
+    policy = RetryPolicy(tries=1, silence=timedelta(seconds=0.4))
+    with answering(late) as peer, connect_to(Access(peer.url), policy) as client:
+        assert client.follow(JOB, print).created == 3
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -134,13 +134,13 @@ def test_a_value_that_is_no_text_is_refused_unless_its_column_is_ignored(tmp_pat
     assert cases(RowFile(parquet_of(tmp_path, other=[value], case_ID=["007"]).source, mapping)) == CASES
 
 
-@pytest.mark.parametrize("name", ["cases.csv", "cases.tsv.gz"])
+@pytest.mark.parametrize("name", ["cases.csv", "cases.tsv.gz", "CASES.TAB"])
 def test_text_is_sent_as_it_is_unless_its_mapping_is_known_here(tmp_path: Path, name: str) -> None:
-    text = TEXT.replace(b",", b"\t") if ".tsv" in name else TEXT
+    text = TEXT if ".csv" in name else TEXT.replace(b",", b"\t")
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     with reading(RowFile(tmp_path / name, "referrals")) as upload:
-        kind, encoding = ("text/tab-separated-values", "gzip") if ".tsv" in name else ("text/csv", None)
-        assert (upload.content_type, upload.content_encoding) == (kind, encoding)
+        kind = "text/csv" if ".csv" in name else "text/tab-separated-values"
+        assert (upload.content_type, upload.content_encoding) == (kind, "gzip" if name.endswith(".gz") else None)
         assert (dict(upload.parameters), b"".join(upload.pieces())) == (
             {"mapping": "referrals"},
             (tmp_path / name).read_bytes(),

@@ -25,7 +25,7 @@ ON_INT = "trap 'echo interrupted; exit 0' INT; echo waiting; while true; do slee
 def children() -> Iterator[Children]:
     made = Children(system_sleep)
     yield made
-    made.stop([child.command.role for child in made.running], 0)
+    made.stop(0)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_what_is_stopped_goes_and_the_rest_stays(children: Children, command: Ca
     stays, goes = children.start(command("redis", SLEEPS)), children.start(command("worker", SLEEPS))
     asked = children.start(command("postgresql", ON_INT, stop_signal=signal.SIGINT))
     eventually(lambda: log_of(asked) == "waiting\n")
-    children.stop(("worker", "postgresql", "nobody"), 60)
+    children.stop(60, but=("redis", "nobody"))
     assert (goes.process.returncode, asked.process.returncode) == (-signal.SIGTERM, 0)
     assert log_of(asked) == "waiting\ninterrupted\n"
     assert stays.process.poll() is None
@@ -161,7 +161,7 @@ def test_what_does_not_stop_in_time_is_killed_with_what_it_started(
     child = children.start(command("a", STUBBORN))
     eventually(lambda: log_of(child) == "stubborn\n")
     family = psutil.Process(child.process.pid).children()
-    children.stop(("a",), 0.3)
+    children.stop(0.3)
     assert child.process.returncode == -signal.SIGKILL
     eventually(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
     assert children.running == []
@@ -170,7 +170,7 @@ def test_what_does_not_stop_in_time_is_killed_with_what_it_started(
 def test_what_has_ended_already_is_stopped_without_a_word(children: Children, command: Callable[..., Command]) -> None:
     child = children.start(command("a", "exit 3"))
     child.process.wait()
-    children.stop(("a",), 60)
+    children.stop(60)
     assert (child.process.returncode, children.running) == (3, [])
 
 

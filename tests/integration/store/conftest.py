@@ -7,7 +7,7 @@ import redis
 from tests.integration.store.beside import Beside
 from tests.integration.store.clocked import Clocked
 from tests.integration.store.listening import Play, player
-from tests.services import Services
+from tests.services import Services, lone_valkey, redis_url
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +30,10 @@ def beside(scripts: Clocked) -> Iterator[Beside]:
 def play(servers: Services, raw_redis: redis.Redis) -> Play:
     """Runs a scene of a job store and of whoever listens to it."""
     return player(servers, raw_redis)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Valkey that these tests may spoil."""
+    with lone_valkey(tmp_path_factory.mktemp("spoilt") / "valkey") as port:
+        yield redis_url(port)

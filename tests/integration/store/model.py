@@ -290,7 +290,7 @@ class Model(States):
         self, database: Database, holder: str, limits: Limits, room: int, guarded: bool | None, taken: Answer
     ) -> None:
         """Take what is lined up, in the order of acceptance: what finds room and is guarded alike."""
-        if len(taken) >= GROUP or self._circuit_open_ms(database, limits) or database.failures:
+        if database.failures:
             return
         for member, _ in sorted(database.ready.items(), key=lambda one: (one[1], one[0]))[:GROUP]:
             name, _, n = member.partition(":")

@@ -32,7 +32,7 @@ def socket() -> Iterator[Path]:
             children.wait_ready(child, lambda: answers(Stores(settings.redis, settings.jobs)), 120)
             yield path
         finally:
-            children.stop(("redis",), 20)
+            children.stop(20)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def carry_out(submission: Submission, as_json: bool) -> NoReturn:
     advise(jobs, submission.console, submission.sent_as)
     if submission.options.dry_run and submission.sent_as and all(job.applied for job in jobs):
         command = command_of(submission.file, submission.options)
-        submission.console.print(f"Nothing was applied. To apply it: {command}", markup=False)
+        submission.console.print(f"Nothing was applied. To apply it: {command}")
     raise typer.Exit(STATUS_SOME_FAILED if any(job.failed or job.cancelled for job in jobs) else 0)
 
 

@@ -100,7 +100,7 @@ class Dropping:
             is_done = all(job.applied for job in jobs)
             target = self.folder.file_away(file, digest, self._acknowledged(jobs, sent.lines), is_done)
         except (FileUnavailable, ServiceBusy, ServiceUnreachable, JobUnknown) as error:
-            self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
+            self.console.print(f"{name}: will be tried again. {shown(error)}")
             return Filed.LATER
         except (BatchUnreadable, RequestRefused) as error:
             if error.status == _OPTIONS_REFUSED:
@@ -111,7 +111,7 @@ class Dropping:
             acknowledged = (acknowledgement.header(True), acknowledgement.rows([refused], True))
             distinct = digest or f"{file.lstat().st_ino:x}"  # unreadable files of one name are distinct, too
             target = self.folder.file_away(file, distinct, acknowledged, False)
-            self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}", markup=False)
+            self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}")
             return Filed.FAILED
         self._say(name, jobs, sent.is_repeated, target)
         return Filed.DONE if is_done else Filed.FAILED
@@ -123,7 +123,7 @@ class Dropping:
         ids = f"job{'' if len(jobs) == 1 else 's'} {', '.join(job.job_id for job in jobs)}"
         before = " was sent before;" if is_repeated else ""
         message = f"{name}:{before} {applied:,} of {total:,} rows applied, by {ids}. It is now {shown(target)}"
-        self.console.print(message, markup=False)
+        self.console.print(message)
 
     def _key(self, digest: str) -> str:
         """Return the Idempotency-Key of a file by its digest, and by all else that decides what becomes of it."""

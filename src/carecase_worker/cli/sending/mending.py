@@ -84,7 +84,7 @@ def failed(
         if written.count:
             again = shlex.join([job, str(written.path), *(("--mapping", options.mapping) if options.mapping else ())])
             what = "try them again" if fetched.dry_run else "send them"
-            console.print(f"Correct them there, then {what}: carecase resend {again}", markup=False)
+            console.print(f"Correct them there, then {what}: carecase resend {again}")
 
 
 @with_service
@@ -135,7 +135,7 @@ def _send_again(client: CareCases, job: Job, original: OriginalFile, watch: bool
     """Resend the retryable items, print the new job, and exit with the status."""
     console = standard_error()
     new = client.resend_failed(job, original)
-    console.print(f"accepted as job {new.job_id}: {new.total:,} items", markup=False)
+    console.print(f"accepted as job {new.job_id}: {new.total:,} items")
     if watch:
         new = follow_one(client, new, console)
     print_job(new, as_json)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import typer
@@ -50,18 +51,19 @@ def follow(client: CareCases, jobs: Sequence[Job], console: Console) -> list[Job
     )
     latest = list(jobs)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("jobs", total=sum(job.total for job in latest), state="", failed=0)
-
-        def show(job: Job) -> None:
-            processed, failed = sum(one.processed for one in latest), sum(one.failed for one in latest)
-            progress.update(task, completed=processed, state=job.state, failed=failed)
-
+        task = progress.add_task("jobs", total=sum(job.total for job in latest), **_shown(latest, latest[0]))
         for place, job in enumerate(latest):
-            show(job)
+            progress.update(task, **_shown(latest, job))
             while not latest[place].final:
                 latest[place] = client.job(job, within=_POLL)
-                show(latest[place])
+                progress.update(task, **_shown(latest, latest[place]))
     return latest
+
+
+def _shown(jobs: Sequence[Job], followed: Job) -> dict[str, Any]:
+    """Return the values of the bar: the counts of all jobs, the state of the one that is followed."""
+    processed, failed = sum(job.processed for job in jobs), sum(job.failed for job in jobs)
+    return {"completed": processed, "state": followed.state, "failed": failed}
 
 
 def follow_one(client: CareCases, job: Job, console: Console) -> Job:
@@ -99,12 +101,12 @@ def _counts(jobs: Sequence[Job]) -> str:
 
 def offer_dry_run(console: Console, command: str) -> None:
     """Print the command for a dry run, after a check that does not know the database."""
-    console.print(f"To see what the database would say, and what would change: {command} --dry-run", markup=False)
+    console.print(f"To see what the database would say, and what would change: {command} --dry-run")
 
 
 def advise_of_open(job_id: str, console: Console) -> None:
     """Print that a job continues, and the command that watches it."""
-    console.print(f"It continues by itself. To watch it: carecase status {job_id} --watch", markup=False)
+    console.print(f"It continues by itself. To watch it: carecase status {job_id} --watch")
 
 
 def advise(jobs: Sequence[Job], console: Console, sent_as: str = "") -> None:
@@ -116,13 +118,11 @@ def advise(jobs: Sequence[Job], console: Console, sent_as: str = "") -> None:
     for job in not_applied[:_MOST_NAMED]:
         count = job.failed + job.cancelled
         applied = "would not be applied" if job.dry_run else "not applied"
-        console.print(
-            f"{count:,} {applied}. To see which, and why: carecase result {job.job_id} --failed", markup=False
-        )
+        console.print(f"{count:,} {applied}. To see which, and why: carecase result {job.job_id} --failed")
         if sent_as:
-            console.print(f"To correct those items in a new file: carecase failed {job.job_id} {sent_as}", markup=False)
+            console.print(f"To correct those items in a new file: carecase failed {job.job_id} {sent_as}")
         if not job.dry_run:
             again = f"To retry those with 500, 503 or Cancelled: carecase retry {job.job_id}"
-            console.print(again, markup=False)
+            console.print(again)
     if max(len(open_jobs), len(not_applied)) > _MOST_NAMED:
-        console.print("For the other jobs, see: carecase jobs", markup=False)
+        console.print("For the other jobs, see: carecase jobs")

@@ -150,7 +150,7 @@ class Submission:
         with opened(self.file) as (file, _):
             if not file.read(2).startswith(magic):
                 notice = f"{shown(self.file)} is not {name}, despite its name; it is sent by its content."
-                self.console.print(notice, markup=False)
+                self.console.print(notice)
 
 
 class _Reading:

@@ -25,10 +25,10 @@ def show(started: Started, demo: bool, console: Console) -> None:
         try:
             _send_sample(started, console)
         except ClientError as error:
-            console.print(f"The sample could not be sent: {error}", style="red", markup=False)
+            console.print(f"The sample could not be sent: {error}", style="red")
     _say_where(stack, started.stack_file, console)
     for note in started.notes:
-        console.print(note, style="yellow", markup=False)
+        console.print(note, style="yellow")
     console.print("\nRunning. Ctrl-C stops it.")
 
 
@@ -42,7 +42,7 @@ def _send_sample(started: Started, console: Console) -> None:
             return
         console.print(f"Sending a sample batch of {_SAMPLE_SIZE:,} synthetic cases:")
         job = client.submit(cases(_SAMPLE_SIZE, SeededRandom(1)))
-        console.print(*map(summary, follow(client, [job], console)), markup=False)
+        console.print(*map(summary, follow(client, [job], console)))
 
 
 def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> None:
@@ -63,4 +63,4 @@ def _say_where(stack: dict[str, Any], stack_file: Path, console: Console) -> Non
     )
     console.print()
     for name, what in lines:
-        console.print(f"  {name:<12}{what}", markup=False)
+        console.print(f"  {name:<12}{what}")

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from carecase_worker.cli.configuration import Config, noted
+from carecase_worker.cli.ending import plain_console
 from carecase_worker.cli.serving.demo import show
 from carecase_worker.clock import SystemClock, system_sleep
 from carecase_worker.embedded.system import Options, run
@@ -41,8 +41,8 @@ def up(
 ) -> None:
     """Run the whole system here, on embedded servers, until Ctrl-C."""
     configure_logging(LogSettings(format="console", level="warning"))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Starting in {data_dir}", markup=False)
+    console = plain_console()
+    console.print(f"Starting in {data_dir}")
     with noted(sources(config)):
         run(
             Options(data_dir, port, workers, config, observe),

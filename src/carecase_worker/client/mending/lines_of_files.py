@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
+from carecase_worker.batches.faults import BLANK
 from carecase_worker.client.files.sources import decompressed, opened, reading_of
 from carecase_worker.client.row_files import RowFile, rows_of
 from carecase_worker.files.decoding import TextDecoder
@@ -13,13 +14,12 @@ from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.sheets import cells_of, fitted, trimmed
 
 _PIECE_BYTES = 256 << 10
-_BLANK = b" \t\r\n"
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the nonblank lines of a file, stripped, with their numbers from 1."""
     for number, line in enumerate(_lines(path), start=1):
-        if filled := line.strip(_BLANK).removeprefix(BOM_UTF8).strip(_BLANK):
+        if filled := line.strip(BLANK).removeprefix(BOM_UTF8).strip(BLANK):
             yield number, filled
 
 

@@ -31,7 +31,6 @@ class JobEvents:
 
     async def _news(self) -> AsyncIterator[bytes]:
         """Yield the unsent events of the job: outcomes first, so that nothing follows its completion."""
-        self.listener.follower.take()
         job = await self.listener.read(self.job_id)
         if self.sent is not None and job.processed and len(self.sent) < len(job.chunk_firsts):
             threads, client = self.results.threads, self.listener.caller.client

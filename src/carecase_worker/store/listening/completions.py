@@ -121,13 +121,13 @@ class JobCompletions:
     async def hear_progress(self) -> None:
         """Subscribe to progress, unless already subscribed; on failure `listen` reconnects."""
         if self._channels is not None and self._keys.progress not in self._channels.channels:
-            with suppress(StoreUnavailable, OSError), redis_errors():
+            with suppress(StoreUnavailable), redis_errors():
                 await self._channels.subscribe(self._keys.progress)
 
     async def _ignore_progress(self) -> None:
         """Unsubscribe from progress once there are no listeners."""
         if self._channels is not None and self._keys.progress in self._channels.channels:
-            with suppress(StoreUnavailable, OSError), redis_errors():
+            with suppress(StoreUnavailable), redis_errors():
                 await self._channels.unsubscribe(self._keys.progress)
 
     async def _look(self, connection: Any) -> None:

@@ -211,9 +211,10 @@ local function take(job, n, lease_ms, holder)
 end
 
 -- Take the leases of ready chunks, in order of acceptance, while they fit and have the same care plan guard; append the
--- results of `take` to `taken`. A process that takes any counts as awake for a while.
+-- results of `take` to `taken`. A process that takes any counts as awake for a while. After an attempt that could not
+-- reach the database none is taken: its circuit is open, or half open for one chunk.
 local function take_ready(database, lease_ms, holder, room, most, guarded, taken)
-  if most <= #taken or circuit_open_ms(database, lease_ms) > 0 or redis.call('EXISTS', key('failures', database)) == 1 then return end
+  if redis.call('EXISTS', key('failures', database)) == 1 then return end
   for _, member in ipairs(redis.call('ZRANGE', key('ready', database), 0, most - 1)) do
     local job, n = string.match(member, '^(.*):(.*)$')
     local weight, care_plan, unsettled = unpack(redis.call('HMGET', key('job', job), 'weight', 'care_plan', 'unsettled'))

@@ -61,6 +61,12 @@ def test_the_pages_work_in_a_browser_though_nobody_asks_the_workers(flower: tupl
     assert (followed.status_code, followed.headers["location"]) == (302, "/tools/flower/tasks?worker=one@here")
 
 
+def test_the_list_of_tasks_begins_with_what_became_of_each_and_of_which_job(flower: tuple[str, int]) -> None:
+    page = http_get(f"{flower[0]}/tools/flower/tasks", auth=(USER, PASSWORD)).text
+    columns = re.findall(r'<th data-column="(\w+)">', page)
+    assert columns == ["state", "result", "args", "uuid", "received", "runtime", "worker"]
+
+
 @contextmanager
 def in_a_browser() -> Iterator[Callable[[str, Sequence[str]], None]]:
     """Provide a look at pages: each must match the patterns in the end, drawn by its scripts."""
