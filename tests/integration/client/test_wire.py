@@ -20,6 +20,7 @@ from tests.peers import JOB, Received, Reply, a_job, accepted, answering, items,
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async, connect_to
 from carecase_worker.client.asynchronous import AsyncCareCases
+from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Request
@@ -255,6 +256,12 @@ def test_a_url_is_shown_without_a_password(url: str, base: str) -> None:
     with connect(url) as client:
         assert repr(client) == f"CareCases('{base}')"
     assert repr(connect_async(url)) == f"AsyncCareCases('{base}')"
+
+
+@pytest.mark.parametrize("make", [connect, connect_async])
+def test_a_client_tells_which_database_its_batches_are_for(make: Callable[..., CareCases | AsyncCareCases]) -> None:
+    assert make("http://h", database="d").database == "d"
+    assert make("http://h").database is None
 
 
 @pytest.mark.parametrize(

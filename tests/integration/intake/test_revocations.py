@@ -90,7 +90,10 @@ def test_of_two_changes_within_a_step_of_the_file_systems_clock_the_second_count
 
 
 def test_requests_that_come_together_look_at_the_list_once(tmp_path: Path) -> None:
-    """The second one finds that it is time to look, too, and waits for the first one, which does."""
+    """The second one finds that it is time to look, too, and waits for the first one, which does.
+
+    When the last look was is read before the clock is asked, so that both find none, whoever is faster then.
+    """
     file, asked, go_on = Coarse(tmp_path / "list"), Semaphore(0), Event()
     file.write_text("jti a")
 

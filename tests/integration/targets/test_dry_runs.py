@@ -18,6 +18,7 @@ from carecase_worker.cases.outcomes import (
     CREATED,
     NOT_APPLIED,
     OTHER_CARE_PLAN,
+    REFUSED,
     UNCHANGED,
     UPDATED,
     WOULD_CREATE,
@@ -105,6 +106,13 @@ def test_the_faults_are_those_of_a_real_run(engine: Engine) -> None:
         Kind.WOULD_CREATE,
     ]
     assert [as_if_real(one) for one in told] == apply(engine, *cases, care_plan=5, seq=2)
+
+
+def test_a_case_that_is_passed_over_each_time_but_the_last_is_refused_until_then(engine: Engine) -> None:
+    run_all(engine, *ground_of(engine).fail_over_trigger_and_pass_over_skip)
+    cases = [a_case(1, case_Status=status) for status in [*["skip"] * 4, "ok"]]
+    assert rehearse(engine, *cases) == [*[REFUSED] * 4, WOULD_CREATE]
+    assert apply(engine, *cases) == [*[REFUSED] * 4, CREATED]
 
 
 def test_of_a_strict_dry_run_with_a_fault_nothing_else_would_be_applied(engine: Engine) -> None:

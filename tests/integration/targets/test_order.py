@@ -252,6 +252,7 @@ def often(seq: int, *statuses: str) -> tuple[Run, int]:
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate])
 @given(crowded())
 @example([often(0, *["ok"] * 4, "skip", "ok")]).via("among those written in turn, one is passed over")
+@example([often(0, *["skip"] * 4, "ok")]).via("among those written in turn, one is passed over before any is there")
 @example([often(1, "ok"), often(0, *["trigger"] * 3, "ok", "ok")]).via("those written in turn are the first accepted")
 def test_a_case_that_comes_often_in_a_batch_is_answered_each_time(target: Target, plan: list[tuple[Run, int]]) -> None:
     target.clear()

@@ -13,10 +13,11 @@ from sqlalchemy import Engine, insert
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import a_database, ask, engine_at, raising, refusing, run
+from tests.integration.targets.dry_runs import plan_of as dry_plan_of
 from tests.services import Services
 
 from carecase_worker.batches.chunking import Chunk
-from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED, Outcome, pack_outcomes
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, REFUSED, WOULD_CREATE, Outcome, pack_outcomes
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
 from carecase_worker.targets.dialects.registry import DIALECTS
@@ -147,6 +148,48 @@ def test_a_case_that_was_broken_off_beside_one_that_is_refused_has_the_transacti
     else:
         assert failure(writer, *cases) is FailureKind.TOO_SLOW
     assert ask(engine, "SELECT count(*) FROM care_case") == (2 if ends_well else 0)
+
+
+@pytest.mark.parametrize(("losses", "tries", "ends_well"), [(3, 5, True), (4, 4, False)])
+def test_a_group_that_is_broken_off_each_time_is_left_to_be_written_apart(
+    engine: Engine, url: str, losses: int, tries: int, ends_well: bool
+) -> None:
+    """A strict chunk stays in the group meanwhile: none of its items failed."""
+    run(url, *refusing(raising("40001"), when=f"nextval('tries') <= {losses}"))
+    writer, (key, plan), other = Writer(engine, PostgresUpsert()), plan_of(a_case(1)), plan_of(a_case(2))
+    members = [(key, replace(plan, all_or_nothing=True)), other]
+    assert writer.write_group(members) == ([[CREATED], [CREATED]] if ends_well else [None, None])
+    assert ask(engine, "SELECT last_value FROM tries") == tries
+    assert ask(engine, "SELECT count(*) FROM care_case") == (2 if ends_well else 0)
+    assert [writer.write(*member) for member in members] == [[CREATED], [CREATED]]
+    assert ask(engine, "SELECT count(*) FROM care_case") == 2
+
+
+@pytest.mark.parametrize(("losses", "ends_well"), [(2, True), (10, False)])
+def test_a_group_with_a_case_that_is_refused_is_done_again_when_another_of_it_is_broken_off(
+    engine: Engine, url: str, losses: int, ends_well: bool
+) -> None:
+    lost = f"IF NEW.case_key = 2 AND nextval('tries') <= {losses} THEN {raising('40001')} END IF;"
+    run(url, *refusing(f"{REFUSED_ONE} {lost}", when="true"))
+    written = Writer(engine, PostgresUpsert()).write_group([plan_of(a_case(1), a_case(2)), plan_of(a_case(3))])
+    assert written == ([[REFUSED, CREATED], [CREATED]] if ends_well else [None, None])
+    assert ask(engine, "SELECT count(*) FROM care_case") == (2 if ends_well else 0)
+
+
+@pytest.mark.parametrize(("losses", "tries", "ends_well"), [(3, 4, True), (4, 4, False)])
+def test_a_dry_run_that_is_broken_off_for_another_is_tried_four_times(
+    engine: Engine, url: str, losses: int, tries: int, ends_well: bool
+) -> None:
+    run(url, *refusing(raising("40001"), when=f"nextval('tries') <= {losses}"))
+    writer, plan = Writer(engine, PostgresUpsert()), dry_plan_of(a_case(), dry_run=True)
+    if ends_well:
+        assert writer.dry_run(plan) == [WOULD_CREATE]
+    else:
+        with pytest.raises(TargetFailure) as raised:
+            writer.dry_run(plan)
+        assert raised.value.kind is FailureKind.TOO_SLOW
+    assert ask(engine, "SELECT last_value FROM tries") == tries
+    assert ask(engine, "SELECT count(*) FROM care_case") == 0
 
 
 @pytest.mark.parametrize(("losses", "outcome"), [(3, CREATED), (1000, REFUSED)])

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -50,8 +50,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
 
     yield worker
     for process in started:
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(b"\n", timeout=60)
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def check(place: Path, *options: str) -> "subprocess.CompletedProcess[str]":

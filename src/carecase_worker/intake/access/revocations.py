@@ -68,7 +68,7 @@ class Revocations:
     @property
     def looked(self) -> bool:
         """Return whether the file was checked within `refresh`, so that `holds` will not access it."""
-        return self._file is None or self._seconds() - self._looked_at < self._refresh_s
+        return self._file is None or self._looked_at + self._refresh_s > self._seconds()
 
     def holds(self, kind: Revocable, value: object) -> bool:
         """Return whether a credential is revoked."""
@@ -83,7 +83,7 @@ class Revocations:
             return
         with self._lock:
             now = self._seconds()
-            if now - self._looked_at < self._refresh_s:
+            if self._looked_at + self._refresh_s > now:  # another thread checked it meanwhile
                 return
             try:
                 self._read_changed(file)
