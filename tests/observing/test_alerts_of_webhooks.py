@@ -12,6 +12,7 @@ from tests.receiver import SECRET, Receiver, receiving
 
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.outbox import Outbox
+from carecase_worker.store.redis.client import StoreClient
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,9 @@ def test_a_webhook_that_takes_no_events_is_reported_once(
     system.final(system.send([a_case(first_key)]))
     watch.waits_for("firing", "WebhookFailing")
     receiver.answers = []
-    outbox = Outbox(RedisSettings.model_validate({"url": system.stack["redis"]["url"]}))
+    client = StoreClient(RedisSettings.model_validate({"url": system.stack["redis"]["url"]}))
+    outbox = Outbox(client)
     outbox.replay("crm", timedelta(days=1))
     eventually(lambda: not outbox.state("crm").waiting, what="what was kept is delivered")
-    outbox.close()
+    client.close()
     told.once(("WebhookFailing", ""))

@@ -20,7 +20,6 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.clock import SystemClock
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.workers.presence import Presence
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -40,14 +39,12 @@ def untaken(
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
     monkeypatch.setenv("CARECASE_REDIS_PREFIX", store.keys.prefix)
     monkeypatch.setenv("CARECASE_DATABASES_DEMO_URL", "sqlite:///demo.sqlite")
-    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
-    presence = Presence(settings, SystemClock())
+    presence = Presence(store.client, SystemClock())
     store.batches.admit(a_new_job(), {0: b"items"})
     elapse(servers.redis_url, store, timedelta(minutes=20))
     presence.seen("one")
     with meanwhile(lambda: presence.seen("one"), 0.2):
         yield carecase
-    presence.close()
 
 
 def seconds_in(text: str, around: str) -> int:

@@ -19,6 +19,7 @@ from tests.services import Services
 
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.presence import Presence
 
 PREFIX = f"doctor-lines-{os.getpid()}:"
@@ -50,14 +51,15 @@ def variables(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyP
 @contextmanager
 def a_worker(servers: Services) -> Iterator[None]:
     """Be seen as a worker again and again: workers are forgotten after ten seconds, and a command may take longer."""
-    presence = Presence(RedisSettings.model_validate({"url": servers.redis_url, "prefix": PREFIX}), SystemClock())
+    client = StoreClient(RedisSettings.model_validate({"url": servers.redis_url, "prefix": PREFIX}))
+    presence = Presence(client, SystemClock())
     presence.seen("one")
     try:
         with meanwhile(lambda: presence.seen("one"), 0.2):
             yield
     finally:
         presence.unseen("one")
-        presence.close()
+        client.close()
 
 
 def told(ran: Ran) -> list[str]:

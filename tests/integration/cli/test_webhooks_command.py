@@ -17,7 +17,6 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.contradictions import OUTBOX_LEASE
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.outbox import DeliveryFailure, DeliveryVerdict, JobEvent, Outbox
 
@@ -48,11 +47,10 @@ def ended(
         new = replace(a_new_job(), webhooks="crm:completed")
         store.batches.admit(new, {0: b"p"})
         store.leases.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", {"created": 1}))
-        store.client.close()
-        outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+        outbox = Outbox(store.client)
         found: Any = outbox.next_event("crm", "tests", OUTBOX_LEASE)
         assert outbox.note("crm", "tests", found[0], verdict, DeliveryFailure("status 500", kept=10, pause=pause))
-        outbox.close()
+        store.client.close()
         event: JobEvent = found[0]
         return event
 

@@ -27,6 +27,7 @@ from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.settings.sections.access import AuditSettings
 from carecase_worker.store.queries.measures import METRICS_TIMEOUT, JobMeasures
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics, MetricSample
@@ -47,7 +48,8 @@ async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
 def samples_of(url: str, store: Stores, prefix: str) -> MetricSamples:
     settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
     audit = AuditLog(AuditSettings(), SystemClock())
-    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock(), METRICS_TIMEOUT)
+    presence = Presence(StoreClient(settings, timeout=METRICS_TIMEOUT), SystemClock())
+    standstill = Standstill(store.client, JobSettings())
     measures = JobMeasures(settings, JobSettings(), DATABASES)
     return MetricSamples(store.workload, presence, standstill, DATABASES, "host", audit, measures)
 
@@ -144,8 +146,8 @@ def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Pat
 
 
 def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_there(servers: Services) -> None:
-    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "untaken:"})
-    store, presence = servers.store("untaken:"), Presence(settings, SystemClock())
+    store = servers.store("untaken:")
+    presence = Presence(store.client, SystemClock())
     samples = samples_of(servers.redis_url, store, "untaken:")
 
     def checks() -> str:

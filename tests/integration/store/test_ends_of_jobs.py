@@ -9,7 +9,6 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job import Cancelled, State
 from carecase_worker.store.operations.admission import Kept
 from carecase_worker.store.operations.claims import (
@@ -77,7 +76,7 @@ def test_the_rate_of_a_database_is_measured_from_what_is_completed(store: Stores
 
 def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
     store = servers.store("soak:", width=2, retention_seconds=60, renotify_after_seconds=0.001)
-    placer = Placer(store.leases, OpenJobs(RedisSettings(url=servers.redis_url, prefix="soak:")), "w:1")
+    placer = Placer(store.leases, OpenJobs(store.client), "w:1")
 
     def keys() -> set[str]:
         with redis.Redis.from_url(servers.redis_url) as raw:

@@ -52,11 +52,8 @@ def notifier(servers: Services) -> Notifier:
 
 
 @pytest.fixture
-def presence(servers: Services, store: Stores) -> Iterator[Presence]:
-    settings = load(environment={"CARECASE_REDIS_URL": servers.redis_url, "CARECASE_REDIS_PREFIX": store.keys.prefix})
-    made = Presence(settings.redis, SystemClock())
-    yield made
-    made.close()
+def presence(store: Stores) -> Presence:
+    return Presence(store.client, SystemClock())
 
 
 @pytest.fixture

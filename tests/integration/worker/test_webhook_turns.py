@@ -16,7 +16,6 @@ from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.outbox import Outbox, webhooks_of
@@ -76,10 +75,9 @@ def make(servers: Services) -> Iterator[Callable[[Posted], Scene]]:
     """Return a function that makes a scene with a sender."""
     prefix = f"turns{next(_prefixes)}:"
     store = servers.store(prefix)
-    outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+    outbox = Outbox(store.client)
     yield lambda posted: Scene(store, outbox, posted)
     store.client.close()
-    outbox.close()
 
 
 def ended(delivery: Delivery) -> None:

@@ -19,7 +19,6 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import WebhookSamples
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
 from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.outbox import Outbox, webhooks_of
@@ -65,7 +64,7 @@ class Scene:
 def scene(servers: Services) -> Iterator[Scene]:
     prefix = f"webhooks{next(_prefixes)}:"
     store = servers.store(prefix)
-    outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+    outbox = Outbox(store.client)
     with receiving() as receiver:
         webhook = WebhookSettings.model_validate({"client": "demo", "url": receiver.url, "secrets": SECRET})
         settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 5})
@@ -76,7 +75,6 @@ def scene(servers: Services) -> Iterator[Scene]:
         )
         yield Scene(store, outbox, receiver, delivery)
     store.client.close()
-    outbox.close()
 
 
 def test_an_event_is_delivered_once_and_signed(scene: Scene) -> None:

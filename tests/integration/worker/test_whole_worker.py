@@ -150,12 +150,11 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_soon_as_it_is_there(
     worker: Worker,
 ) -> None:
-    presence = Presence(worker.settings.redis, SystemClock())
+    presence = Presence(worker.store.client, SystemClock())
     eventually(lambda: presence.workers().names == [worker.name], what="the worker is seen")
     eventually(lambda: worker.store.leases.unsettled(["demo"]) == [], what="the order of acceptance is settled")
     count = "SELECT count(*) FROM ingest_ledger"
     eventually(lambda: ask(worker.database, count) == 1, what="the ledger is purged of what nobody can ask for")
-    presence.close()
 
 
 def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
@@ -289,10 +288,9 @@ def test_a_pool_process_that_takes_anothers_place_has_none_of_its_parents_connec
 
 
 def test_it_ends_when_it_is_stopped_and_says_so(worker: Worker) -> None:
-    presence = Presence(worker.settings.redis, SystemClock())
+    presence = Presence(worker.store.client, SystemClock())
     presence.seen(worker.name)  # long ago, it may not be listed any more
     assert presence.workers().names == [worker.name]
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(120) == 0
     assert presence.workers().names == []
-    presence.close()
