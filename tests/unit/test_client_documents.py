@@ -89,15 +89,15 @@ def test_a_problem_has_its_words_and_the_id_in_the_logs() -> None:
 def test_a_dry_run_says_so_and_its_items_what_would_change() -> None:
     read = job_of_status(json.dumps({"data": job("completed", dryRun=True, sequence=None, sawSequence=7)}).encode())
     assert (read.dry_run, read.sequence, read.saw_sequence) == (True, None, 7)
-    told = [
+    data = [
         {"id": [{"key": "case_Key", "value": 1}], "status": 201, "body": "Would be created"},
         {"id": [{"key": "case_Key", "value": 2}], "status": 200, "body": "Would be updated", "changes": ["case_ID"]},
         {"id": [{"key": "case_Key", "value": 3}], "status": 200, "body": "Unchanged", "changes": []},
     ]
-    items = page_of_items(json.dumps({"data": told}).encode(), None, None).elements
+    items = page_of_items(json.dumps({"data": data}).encode(), None, None).elements
     assert [(item.group, item.applied, item.changes) for item in items] == [
         ("created", False, None),
         ("updated", False, ("case_ID",)),
         ("updated", False, ()),
     ]
-    assert items[1].document() == {"index": 1, **told[1]}
+    assert items[1].document() == {"index": 1, **data[1]}

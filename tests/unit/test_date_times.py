@@ -32,9 +32,9 @@ from carecase_worker.cases.validation import read_valid, validate
     ],
 )
 def test_a_date_time_becomes_a_time_in_utc(text: str, moment: datetime) -> None:
-    held = row_of(case_Start_Date=text)["case_Start_Date"]
-    assert held == moment
-    assert held.utcoffset() == timedelta(0)
+    value = row_of(case_Start_Date=text)["case_Start_Date"]
+    assert value == moment
+    assert value.utcoffset() == timedelta(0)
 
 
 def written_by_clients() -> list[tuple[str, str]]:
