@@ -20,14 +20,14 @@ NEVER = UUID(int=7 << 76 | 2 << 62)
 
 def require(answer: httpx.Response, status: int, headers: dict[str, str], document: Any) -> None:
     """Fail unless an answer is exactly this. Its `Date` may be any, and its length is that of its body."""
-    told = dict(answer.headers)
-    assert told.pop("date").endswith(" GMT")
-    if told.get("transfer-encoding") == "chunked":
-        del told["transfer-encoding"]
+    actual = dict(answer.headers)
+    assert actual.pop("date").endswith(" GMT")
+    if actual.get("transfer-encoding") == "chunked":
+        del actual["transfer-encoding"]
     elif status not in (204, 304):
-        assert int(told.pop("content-length")) == len(answer.content)
+        assert int(actual.pop("content-length")) == len(answer.content)
     assert answer.status_code == status, answer.text
-    assert told == {**GUARDED, **headers}
+    assert actual == {**GUARDED, **headers}
     assert (answer.json() if answer.content else None) == document
 
 
@@ -40,13 +40,13 @@ def problem(answer: httpx.Response, kind: str, title: str, detail: str, instance
     return {"data": None, "error": error, "debug": {"activityID": activity}}
 
 
-def job_of(told: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def job_of(members: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """The document of a job that was sent by `Intake.send` without more; what only it can know is taken from it."""
-    job_id, path = told["jobId"], f"/jobs/{told['jobId']}"
+    job_id, path = members["jobId"], f"/jobs/{members['jobId']}"
     assert UUID(job_id).version == 7
-    assert isinstance(told["sequence"], int) or changes.get("database") == "third"
-    assert re.fullmatch("[0-9a-f]{64}", told["bodySha256"])
-    moments = {name: told[name] for name in ("submittedAt", "startedAt", "finishedAt", "expiresAt")}
+    assert isinstance(members["sequence"], int) or changes.get("database") == "third"
+    assert re.fullmatch("[0-9a-f]{64}", members["bodySha256"])
+    moments = {name: members[name] for name in ("submittedAt", "startedAt", "finishedAt", "expiresAt")}
     final = changes.get("state") in ("completed", "cancelled")
     assert [moment is not None for moment in moments.values()] == [True, final, final, final]
     assert all(moment is None or MOMENT.fullmatch(moment) for moment in moments.values())
@@ -58,8 +58,8 @@ def job_of(told: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "carePlanKey": None,
         "total": 1,
         **counts,
-        "bodySha256": told["bodySha256"],
-        "sequence": told["sequence"],
+        "bodySha256": members["bodySha256"],
+        "sequence": members["sequence"],
         **moments,
         "links": {"self": path, "result": f"{path}/result"},
         **changes,

@@ -85,12 +85,12 @@ class Intake:
         self.store.leases.claim(ChunkRef(job_id, 0), "tests")
         for number in range(len(job.chunk_firsts)):
             places = job.places_of(number)
-            told = [outcomes[place] for place in places]
-            done = ChunkOutcomes([first_key + place for place in places], told)
+            outcomes_of_places = [outcomes[place] for place in places]
+            done = ChunkOutcomes([first_key + place for place in places], outcomes_of_places)
             counts: dict[str, int] = {}
-            for outcome in told:
+            for outcome in outcomes_of_places:
                 counts[outcome.kind.counted_as] = counts.get(outcome.kind.counted_as, 0) + 1
-            retryable = any(outcome.kind.retryable for outcome in told)
+            retryable = any(outcome.kind.retryable for outcome in outcomes_of_places)
             self.store.leases.complete(ChunkRef(job_id, number), ChunkResult(pack_done(done), counts, retryable))
 
 

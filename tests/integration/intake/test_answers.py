@@ -40,9 +40,9 @@ def test_a_batch_is_accepted_with_its_job_and_where_to_find_it(intake: Intake) -
         require(answer, 202, *accepted(answer))
         headers = {"prefer": "respond-async, handling=strict, wait=0", "accept": "text/plain"}
         answer = client.put("/care-cases-batch", content=a_batch(a_case()), headers=headers)
-        told, document = accepted(answer)
-        told |= {"preference-applied": "respond-async, wait=0, handling=strict"}
-        require(answer, 202, {**told, "content-type": "text/plain; charset=utf-8"}, document)
+        actual, document = accepted(answer)
+        actual |= {"preference-applied": "respond-async, wait=0, handling=strict"}
+        require(answer, 202, {**actual, "content-type": "text/plain; charset=utf-8"}, document)
         sent = a_batch(a_case(7), {}, a_case(8, case_Status="x" * 9))
         answer = client.put("/care-cases-batch?validateOnly=true", content=sent)
         items = (
@@ -68,12 +68,12 @@ def test_an_open_job_is_shown_with_its_progress(intake: Intake) -> None:
     with intake.client() as client:
         answer = client.get(f"/jobs/{job_id}")
         document = job_of(answer.json()["data"])
-        told = {"etag": f'"queued-0-{document["sequence"]}"', "vary": "Accept"}
-        told["retry-after"] = answer.headers["retry-after"]
+        expected = {"etag": f'"queued-0-{document["sequence"]}"', "vary": "Accept"}
+        expected["retry-after"] = answer.headers["retry-after"]
         envelope = {"data": document, "error": None, "debug": {"activityID": job_id}}
-        require(answer, 200, {**JSON, **told}, envelope)
-        same = client.get(f"/jobs/{job_id}", headers={"if-none-match": told["etag"], "prefer": "wait=0"})
-        require(same, 304, {**told, "preference-applied": "wait=0"}, None)
+        require(answer, 200, {**JSON, **expected}, envelope)
+        same = client.get(f"/jobs/{job_id}", headers={"if-none-match": expected["etag"], "prefer": "wait=0"})
+        require(same, 304, {**expected, "preference-applied": "wait=0"}, None)
         answer = client.get(f"/jobs/{job_id}/result")
         require(answer, 202, *accepted(answer))
         answer = client.post(f"/jobs/{job_id}/retry")
@@ -85,8 +85,8 @@ def test_an_open_job_is_shown_with_its_progress(intake: Intake) -> None:
         intake.finish(job_id, [CANCELLED])
         answer = client.get(f"/jobs/{job_id}")
         document = job_of(answer.json()["data"], state="cancelled", processed=1, cancelled=1)
-        told = {"etag": f'"cancelled-1-{document["sequence"]}"', "vary": "Accept"}
-        require(answer, 200, {**JSON, **told}, {**envelope, "data": document})
+        expected = {"etag": f'"cancelled-1-{document["sequence"]}"', "vary": "Accept"}
+        require(answer, 200, {**JSON, **expected}, {**envelope, "data": document})
 
 
 def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Services) -> None:
@@ -101,8 +101,8 @@ def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Se
         document = job_of(
             answer.json()["data"], state="completed", total=5, processed=5, created=1, superseded=1, failed=3
         )
-        told = {"etag": f'"completed-5-{document["sequence"]}"', "vary": "Accept"}
-        require(answer, 200, {**JSON, **told}, {"data": document, "error": None, "debug": {"activityID": job_id}})
+        expected = {"etag": f'"completed-5-{document["sequence"]}"', "vary": "Accept"}
+        require(answer, 200, {**JSON, **expected}, {"data": document, "error": None, "debug": {"activityID": job_id}})
         answer = client.delete(path)
         words = "The job is final: there is nothing left to cancel."
         require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, path))

@@ -168,8 +168,8 @@ def test_an_item_may_have_so_many_bytes_and_alone_pays_for_more(
 ) -> None:
     sent = b"[%b,%b,%b]" % (case_of(ITEM_BYTES + more), json.dumps(a_case(2)).encode(), case_of(ITEM_BYTES))
     answer = answered(intake, Sent(path="/care-cases-batch?validateOnly=true", body=sent))
-    told = [(item["id"][0]["value"], item["status"], item["body"]) for item in answer.json()["data"]]
-    assert told == [(1, status, text), (2, 200, "Valid"), (1, 200, "Valid")]
+    outcomes = [(item["id"][0]["value"], item["status"], item["body"]) for item in answer.json()["data"]]
+    assert outcomes == [(1, status, text), (2, 200, "Valid"), (1, 200, "Valid")]
 
 
 def test_so_many_items_are_validated_at_once_and_no_more(servers: Services) -> None:

@@ -222,8 +222,8 @@ async def test_what_is_refused_behind_an_answer_is_logged(behind: bytes) -> None
         await client.send(GET)
         await client.answer()
         await client.send(behind)
-        told: dict[str, Any] = json.loads((await client.rest()).rpartition(b"\r\n\r\n")[2])
-        assert told["error"]["status"] == (431 if b"x: y" in behind else 400)
+        document: dict[str, Any] = json.loads((await client.rest()).rpartition(b"\r\n\r\n")[2])
+        assert document["error"]["status"] == (431 if b"x: y" in behind else 400)
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])

@@ -35,7 +35,7 @@ class Reader:
         await Response(self.read, 200)(scope, receive, send)
 
 
-async def held(scope: Scope, receive: Receive, send: Send) -> None:
+async def until_client_leaves(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer only if the client leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -119,7 +119,7 @@ async def test_a_side_that_ends_behind_an_early_answer_ends_the_connection() -> 
 @pytest.mark.parametrize("sent", [b"", GET[:5], PUT, PUT + b"abc", GET, GET + PUT, GET + GET])
 @in_own_time
 async def test_a_connection_that_breaks_leaves_nothing_in_memory(sent: bytes) -> None:
-    async with served(held) as service, service.client() as client:
+    async with served(until_client_leaves) as service, service.client() as client:
         await client.send(sent)
         assert len(service.state.tasks) == (sent[:4] in (PUT[:4], GET[:4]) and b"\r\n\r\n" in sent)
         client.break_off()

@@ -60,7 +60,7 @@ def validated(intake: Intake, body: bytes, kind: str = "text/csv", accept: str =
     return answer
 
 
-def told(answer: httpx.Response) -> list[tuple[Any, ...]]:
+def rows_of(answer: httpx.Response) -> list[tuple[Any, ...]]:
     return [(one["line"], one["id"][0]["value"], one["status"], one["body"]) for one in answer.json()["data"]]
 
 
@@ -68,11 +68,13 @@ FAULTS = "case_Key: must be an integer; case_Status: must have at most 8 charact
 
 
 def test_each_row_is_an_item_with_its_line(intake: Intake) -> None:
-    assert told(validated(intake, PLAIN)) == [(2, 1, 200, "Valid"), (4, None, 422, FAULTS)]
+    assert rows_of(validated(intake, PLAIN)) == [(2, 1, 200, "Valid"), (4, None, 422, FAULTS)]
     tabbed = PLAIN.replace(b",", b"\t")
-    assert told(validated(intake, tabbed, "text/tab-separated-values; charset=UTF-8")) == told(validated(intake, PLAIN))
+    assert rows_of(validated(intake, tabbed, "text/tab-separated-values; charset=UTF-8")) == rows_of(
+        validated(intake, PLAIN)
+    )
     for delimiter in b";|":
-        assert told(validated(intake, PLAIN.replace(b",", bytes([delimiter])))) == told(validated(intake, PLAIN))
+        assert rows_of(validated(intake, PLAIN.replace(b",", bytes([delimiter])))) == rows_of(validated(intake, PLAIN))
 
 
 def test_the_acknowledgement_is_csv_for_who_wants_that(intake: Intake) -> None:
@@ -89,10 +91,10 @@ def test_the_acknowledgement_is_csv_for_who_wants_that(intake: Intake) -> None:
 
 
 def test_a_mapping_is_named_in_the_query(intake: Intake) -> None:
-    assert told(validated(intake, PARTNERS, mapping="referrals")) == [(2, 1, 200, "Valid")]
-    assert told(validated(intake, b"000007false\n", "text/plain", mapping="layout")) == [(1, 7, 200, "Valid")]
+    assert rows_of(validated(intake, PARTNERS, mapping="referrals")) == [(2, 1, 200, "Valid")]
+    assert rows_of(validated(intake, b"000007false\n", "text/plain", mapping="layout")) == [(1, 7, 200, "Valid")]
     latin = PARTNERS.replace(b"OPEN", "Ü".encode("cp1252"))
-    assert told(validated(intake, latin, "text/csv; charset=windows-1252", mapping="referrals"))[0][2] == 200
+    assert rows_of(validated(intake, latin, "text/csv; charset=windows-1252", mapping="referrals"))[0][2] == 200
 
 
 def test_a_client_is_told_its_own_mappings_and_the_shipped_one(intake: Intake) -> None:
@@ -122,7 +124,7 @@ def test_episodes_of_fhir_are_cases_by_a_mapping_that_is_shipped(intake: Intake)
             params={"validateOnly": "true", "mapping": "fhir-r4-episode-of-care"},
             headers={"content-type": "application/fhir+ndjson"},
         )
-    assert told(answer) == [(1, 7, 200, "Valid"), (3, None, 422, "case_Key: is required")]
+    assert rows_of(answer) == [(1, 7, 200, "Valid"), (3, None, 422, "case_Key: is required")]
 
 
 REFUSED: dict[str, tuple[int, str, str, bytes, str, dict[str, str]]] = {

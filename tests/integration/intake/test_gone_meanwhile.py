@@ -106,6 +106,6 @@ def test_a_batch_is_accepted_whatever_becomes_of_waiting_for_it(tmp_path: Path) 
             redis.close()
             answer = asked.result(120)
     assert answer.status_code == 202
-    told: dict[str, Any] = answer.json()["job"]
-    assert answer.headers["location"] == f"/jobs/{told['jobId']}"
-    assert (told["state"], told["total"]) == ("queued", 1)
+    job: dict[str, Any] = answer.json()["job"]
+    assert answer.headers["location"] == f"/jobs/{job['jobId']}"
+    assert (job["state"], job["total"]) == ("queued", 1)

@@ -55,8 +55,8 @@ def test_a_job_of_a_database_that_is_no_longer_granted_is_as_one_that_never_was(
             )
             assert (answer.status_code, never.status_code) == (404, 404), (method, path)
             if method != "HEAD":
-                told, expected = answer.json()["error"], never.json()["error"]
-                assert told == {**expected, "instance": f"/jobs/{job_id}{path.partition('?')[0]}"}
+                error, expected = answer.json()["error"], never.json()["error"]
+                assert error == {**expected, "instance": f"/jobs/{job_id}{path.partition('?')[0]}"}
     now = before.store.jobs.job(job_id)
     assert (now.state, now.counts) == (as_it_was.state, as_it_was.counts)
     assert before.store.workload.backlog("second")[0] == open_jobs, "none is made, none is ended"
@@ -67,15 +67,15 @@ def test_a_job_of_a_database_that_is_granted_is_shown_as_ever(before: Intake, af
     before.finish(lost, [REFUSED])
     with after.client() as client, before.client() as as_before:
         assert client.get(f"/jobs/{kept}").status_code == 200
-        for query, told in (
+        for query, expected in (
             ("", [kept]),
             ("?database=demo", [kept]),
             ("?database=second", []),
             ("?state=completed", []),
         ):
             answer = client.get(f"/jobs{query}")
-            assert [job["jobId"] for job in answer.json()["data"]] == told
-            assert json.loads(answer.headers["x-pagination"])["TotalCount"] == len(told)
+            assert [job["jobId"] for job in answer.json()["data"]] == expected
+            assert json.loads(answer.headers["x-pagination"])["TotalCount"] == len(expected)
         assert lost in as_before.get("/jobs?state=completed").text
         assert as_before.post(f"/jobs/{lost}/retry").status_code == 202
 

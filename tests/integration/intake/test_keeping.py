@@ -51,11 +51,11 @@ def test_a_client_has_so_many_jobs_kept_and_purging_makes_room(intake: Intake) -
     for job_id in jobs:
         intake.finish(job_id)
     require_problem(put(intake), 507, "storage-full", "this client's share", "DELETE /jobs/{jobId}?purge=true")
-    told = http_get(f"{intake.url}/metrics").text
+    output = http_get(f"{intake.url}/metrics").text
     size = intake.store.workload.kept("demo")["ann"].size
     assert 3 * 4096 < size < 4 * 4096
     for line in ('jobs{client="ann",database="demo"} 3.0', f'bytes{{client="ann",database="demo"}} {size}.0'):
-        assert f"carecase_kept_{line}" in told
+        assert f"carecase_kept_{line}" in output
     assert put(intake, name="bob").status_code == put(intake, database="second").status_code == 202
     with intake.client() as client:
         assert client.delete(f"/jobs/{jobs[1]}?purge=true").status_code == 204

@@ -52,8 +52,8 @@ class Intake:
     def send(self, care_plan: int = 5, headers: dict[str, str] | None = None) -> str:
         """Send a batch of three cases, each a chunk of its own; its job."""
         cases = (a_case(key, carePlan_Key=care_plan) for key in range(CHUNKS))
-        told = {"vbasoftware-database": "demo", "content-type": "application/json", **(headers or {})}
-        answer = self.ask("PUT", f"/care-plans/{care_plan}/cases-batch", content=a_batch(*cases), headers=told)
+        all_headers = {"vbasoftware-database": "demo", "content-type": "application/json", **(headers or {})}
+        answer = self.ask("PUT", f"/care-plans/{care_plan}/cases-batch", content=a_batch(*cases), headers=all_headers)
         return str(answer.json()["job"]["jobId"])
 
     @property

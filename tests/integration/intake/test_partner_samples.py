@@ -196,10 +196,10 @@ def checked(carecase: Carecase, sample: Sample, file: Path) -> tuple[int, list[s
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=name_of)
 def test_a_file_is_taken_by_its_mapping(intake: Intake, carecase: Carecase, sample: Sample) -> None:
-    status, said = checked(carecase, sample, sample.path)
-    cases = [json.loads(line) for line in said if line.startswith("{")]
+    status, output = checked(carecase, sample, sample.path)
+    cases = [json.loads(line) for line in output if line.startswith("{")]
     assert cases[sample.index] == sample.case
-    assert status == bool(sample.fault), said
+    assert status == bool(sample.fault), output
     validated = put(intake, sample, sample.path.read_bytes(), validateOnly="true").json()["data"]
     assert {(item["status"], item["body"]) for item in validated} == {
         (422, sample.fault) if sample.fault else (200, "Valid")
@@ -217,9 +217,9 @@ def test_a_faulty_file_is_refused_and_shown(
     answer = put(intake, sample, body)
     assert (answer.status_code, words in answer.json()["error"]["detail"]) == (400, True), answer.text
     (tmp_path / sample.name).write_bytes(body)
-    status, said = checked(carecase, sample, tmp_path / sample.name)
-    assert status in (1, 2), said
-    assert any(words in line for line in said), said
+    status, output = checked(carecase, sample, tmp_path / sample.name)
+    assert status in (1, 2), output
+    assert any(words in line for line in output), output
 
 
 def test_a_file_with_lines_of_old_macs_is_not_taken_for_one_row(intake: Intake) -> None:

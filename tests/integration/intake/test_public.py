@@ -41,10 +41,12 @@ def test_the_pages_files_come_whole_in_each_encoding(intake: Intake, name: str, 
     answer, content = raw(intake, f"/static-offline-docs/{name}", **{"accept-encoding": encoding})
     place = Path(fastapi_offline.__file__).parent / "static" / name
     assert DECODE[encoding](content) == place.read_bytes()
-    told = {name: answer.headers.get(name) for name in ("content-type", "content-encoding", "content-length", "vary")}
+    headers = {
+        name: answer.headers.get(name) for name in ("content-type", "content-encoding", "content-length", "vary")
+    }
     coded = None if encoding == "identity" else encoding
     length = str(len(content))
-    assert told == {
+    assert headers == {
         "content-type": media_type, "content-encoding": coded, "content-length": length, "vary": "Accept-Encoding",
     }  # fmt: skip
 
@@ -59,8 +61,14 @@ def test_who_has_a_document_gets_no_second_one(intake: Intake, path: str) -> Non
     tags = {}
     for encoding in DECODE:
         tag = tags[encoding] = raw(intake, path, **{"accept-encoding": encoding})[0].headers["etag"]
-        for held, status in ((tag, 304), (f'"x", W/{tag}', 304), ("*", 304), ('"x"', 200), (tag.strip('"'), 200)):
-            answer, content = raw(intake, path, **{"accept-encoding": encoding, "if-none-match": held})
+        for if_none_match, status in (
+            (tag, 304),
+            (f'"x", W/{tag}', 304),
+            ("*", 304),
+            ('"x"', 200),
+            (tag.strip('"'), 200),
+        ):
+            answer, content = raw(intake, path, **{"accept-encoding": encoding, "if-none-match": if_none_match})
             assert (answer.status_code, answer.headers["etag"], bool(content)) == (status, tag, status == 200)
     assert len(set(tags.values())) == len(DECODE), "a tag is of one representation"
 

@@ -85,10 +85,10 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Serv
 
     with passing_on(port, change) as way_in:
         url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
-        told = values_of(samples_of(url, servers.store("ready:"), "ready:"))
-    assert told["carecase_store_up"] == 1
-    assert "carecase_workers" in told
-    assert "carecase_clock_offset_seconds" not in told
+        samples = values_of(samples_of(url, servers.store("ready:"), "ready:"))
+    assert samples["carecase_store_up"] == 1
+    assert "carecase_workers" in samples
+    assert "carecase_clock_offset_seconds" not in samples
 
 
 def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:

@@ -53,8 +53,8 @@ def asked(intake: Intake, method: str, path: str, body: bytes = b"", **headers: 
 
 def require_problem(answer: httpx.Response, status: int, kind: str, detail: str, **headers: str) -> None:
     instance = answer.request.url.path
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    require(answer, status, {**JSON, **told}, problem(answer, kind, TITLES[status], detail, instance))
+    expected_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    require(answer, status, {**JSON, **expected_headers}, problem(answer, kind, TITLES[status], detail, instance))
 
 
 @pytest.mark.parametrize(

@@ -37,11 +37,11 @@ def newest(intake: Intake) -> str | None:
 def test_a_batch_whose_client_waits_is_answered_with_its_result(intake: Intake) -> None:
     with ThreadPoolExecutor() as threads, intake.client() as client:
         sent = a_batch(a_case(3), a_case(4))
-        held = threads.submit(client.put, BATCH, content=sent, headers={"prefer": "wait=50, respond-async"})
+        waiting = threads.submit(client.put, BATCH, content=sent, headers={"prefer": "wait=50, respond-async"})
         job_id = eventually(lambda: newest(intake), what="the batch is accepted")
-        assert not held.done()
+        assert not waiting.done()
         intake.finish(job_id, [CREATED, UPDATED], first_key=3)
-        answer = held.result(40)
+        answer = waiting.result(40)
         headers = {"location": f"/jobs/{job_id}", "preference-applied": "wait=50", "vary": "Accept, Accept-Encoding"}
         coding = {"content-encoding": "zstd"} if answer.headers.get("content-encoding") == "zstd" else {}
         coding = coding or {"content-encoding": "gzip"}
@@ -59,9 +59,13 @@ def test_who_waits_in_vain_learns_how_it_stands(intake: Intake) -> None:
         require(answer, 202, {**headers, "preference-applied": "wait=1"}, document)
         answer = client.get(f"/jobs/{job_id}")
         job = job_of(answer.json()["data"])
-        told = {"etag": f'"queued-0-{job["sequence"]}"', "vary": "Accept", "retry-after": answer.headers["retry-after"]}
+        expected = {
+            "etag": f'"queued-0-{job["sequence"]}"',
+            "vary": "Accept",
+            "retry-after": answer.headers["retry-after"],
+        }
         envelope = {"data": job, "error": None, "debug": {"activityID": job_id}}
-        require(answer, 200, {**JSON, **told, "preference-applied": "wait=1"}, envelope)
+        require(answer, 200, {**JSON, **expected, "preference-applied": "wait=1"}, envelope)
     intake.finish(job_id)
 
 
@@ -69,9 +73,9 @@ def test_who_waits_in_vain_learns_how_it_stands(intake: Intake) -> None:
 def test_a_job_that_is_waited_for_is_shown_once_it_is_final(intake: Intake, at: str) -> None:
     job_id = intake.send()
     with ThreadPoolExecutor() as threads, intake.client(prefer="wait=50") as client:
-        held = threads.submit(client.get, at.format(job_id))
+        waiting = threads.submit(client.get, at.format(job_id))
         intake.finish(job_id)
-        answer = held.result(40)
+        answer = waiting.result(40)
     assert answer.headers["preference-applied"] == "wait=50"
     assert answer.status_code == (207 if at.endswith("result") else 200)
     if answer.status_code == 200:
@@ -143,21 +147,21 @@ def test_the_log_has_a_line_for_each_request_with_ids_and_counts_only(intake: In
     sent = a_batch(a_case(), a_case(2))
     answer, (line,) = lines_of(intake, "PUT", "/care-plans/5/cases-batch", sent)
     job_id = answer.json()["job"]["jobId"]
-    told = {"event": "request", "log_level": "info", **who, "bytes_sent": len(answer.content)}
+    expected = {"event": "request", "log_level": "info", **who, "bytes_sent": len(answer.content)}
     batch = {"method": "PUT", "route": "/care-plans/{carePlanKey}/cases-batch", "status": 202, "bytes": len(sent)}
-    assert line == {**told, **batch, "database": "demo", "items": 2, "job_id": job_id}
+    assert line == {**expected, **batch, "database": "demo", "items": 2, "job_id": job_id}
     intake.finish(job_id, [CREATED, CREATED])
 
     answer, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}")
     job = {"method": "GET", "route": "/jobs/{jobId}", "status": 200, "bytes": 0, "bytes_sent": len(answer.content)}
-    assert line == {**told, **job, "database": "demo", "job_id": job_id}
+    assert line == {**expected, **job, "database": "demo", "job_id": job_id}
     answer, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}/result", b"", **{"accept-encoding": "identity"})
     result = {**job, "route": "/jobs/{jobId}/result", "status": 207, "bytes_sent": len(answer.content)}
-    assert line == {**told, **result, "database": "demo", "job_id": job_id, "items": 2}
+    assert line == {**expected, **result, "database": "demo", "job_id": job_id, "items": 2}
 
     answer, (line,) = lines_of(intake, "GET", "/jobs/a secret?page=1")
     refused = {**job, "status": 400, "bytes_sent": len(answer.content), "reason": "bad-parameter"}
-    assert line == {**told, **refused}
+    assert line == {**expected, **refused}
     answer, (line,) = lines_of(intake, "GET", "/a secret", authorization="Bearer a secret")
     nowhere = {**job, "route": "none", "status": 404, "bytes_sent": len(answer.content), "reason": "http-404"}
     assert line == {"event": "request", "log_level": "info", "address": "127.0.0.1", **nowhere}
@@ -179,9 +183,9 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
             client.get(path)
         both = 'carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"} 2.0'
         # a request is counted once its answer is sent and it has notified, which its client does not wait for
-        told = eventually(lambda: both in (metrics := client.get("/metrics")).text.splitlines() and metrics)
-    assert told.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    lines = [line for line in told.text.splitlines() if "created" not in line or "carecase_items" in line]
+        exposition = eventually(lambda: both in (metrics := client.get("/metrics")).text.splitlines() and metrics)
+    assert exposition.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = [line for line in exposition.text.splitlines() if "created" not in line or "carecase_items" in line]
     for expected in (
         both,
         'carecase_http_requests_total{method="GET",route="/jobs/{jobId}",status="404"} 2.0',
@@ -197,7 +201,7 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
         'carecase_items_total{database="demo",outcome="created"} 1.0',
     ):
         assert expected in lines
-    assert "secret" not in told.text
+    assert "secret" not in exposition.text
 
 
 @pytest.fixture(scope="module")

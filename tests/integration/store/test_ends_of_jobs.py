@@ -34,8 +34,8 @@ def test_each_completed_chunk_opens_the_next_and_the_last_one_ends_the_job(store
 
 def test_the_completion_of_a_last_chunk_names_the_job_that_it_ends(store: Stores) -> None:
     new, refs = admitted(store, 2)
-    told = [store.leases.complete(ref, ChunkResult(b"outcome", {"created": 1})).final for ref in (*refs, refs[1])]
-    assert told == [(), (new.job_id,), ()], "and only the first time"
+    finals = [store.leases.complete(ref, ChunkResult(b"outcome", {"created": 1})).final for ref in (*refs, refs[1])]
+    assert finals == [(), (new.job_id,), ()], "and only the first time"
 
 
 def test_a_cancelled_job_ends_cancelled_once_its_chunks_are(store: Stores) -> None:

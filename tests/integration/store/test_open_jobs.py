@@ -56,12 +56,12 @@ def admitted(store: Stores, *keys: int, seals: Seals = SEALS, care_plan: int | N
     return new
 
 
-def keys_read(open_jobs: OpenJobs, *told: int) -> list[set[int] | None]:
+def keys_read(open_jobs: OpenJobs, *keys: int) -> list[set[int] | None]:
     """Which of some keys the set of each open job has, in order of acceptance; None where no set can be read."""
     _, there = open_jobs.unplaced("demo")
     sets = open_jobs.key_sets(there)
-    held = [sets[job.job_id] for job in there]
-    return [None if one is None else {key for key in told if one.meets(as_set(key))} for one in held]
+    sets_in_order = [sets[job.job_id] for job in there]
+    return [None if one is None else {key for key in keys if one.meets(as_set(key))} for one in sets_in_order]
 
 
 @pytest.mark.parametrize("seals", [SEALS, Seals({})], ids=["sealed", "not sealed"])

@@ -81,12 +81,12 @@ class Tenant:
         results = {}
         for sent in self.sent:
             chunks = range(len(self.store.jobs.job(sent.job_id).chunk_firsts))
-            told = [
+            chunk_results = [
                 unpack_done(packed) for packed in self.store.jobs.outcomes(sent.job_id, chunks) if packed is not None
             ]
             results[sent.job_id] = [
                 (key, outcome.kind.status, outcome.body)
-                for done in told
+                for done in chunk_results
                 for key, outcome in zip(done.keys, done.outcomes, strict=True)
             ]
         rows = self.targets.rows("SELECT case_key, careplan_key, case_id, entry_user FROM care_case")

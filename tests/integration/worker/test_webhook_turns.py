@@ -56,8 +56,8 @@ class Scene:
     posted: Posted
 
     def delivery(self, *names: str, at_once: int = 16, jobs: int = 1) -> Delivery:
-        told = {"client": "demo", "secrets": SECRET}
-        webhooks = {name: WebhookSettings.model_validate({**told, "url": f"https://{name}"}) for name in names}
+        members = {"client": "demo", "secrets": SECRET}
+        webhooks = {name: WebhookSettings.model_validate({**members, "url": f"https://{name}"}) for name in names}
         for _ in range(jobs):
             new = replace(a_new_job(), webhooks=webhooks_of(webhooks)["demo"])
             self.store.batches.admit(new, {0: b"p"})
@@ -149,8 +149,8 @@ def test_who_answers_nothing_is_asked_once_a_turn_and_who_refuses_gets_the_next_
         delivery.deliver("a", delivery.webhooks["a"])
     assert posted.urls == ["a"] * attempts
     reason = reply.reason or "status 500"
-    told = [(one["event"], one["client"], one["reason"]) for one in logs]
-    assert told == [("webhook failed", "demo", reason)] * attempts
+    events = [(one["event"], one["client"], one["reason"]) for one in logs]
+    assert events == [("webhook failed", "demo", reason)] * attempts
     assert delivery.outbox.state("a").attempts_failed == attempts
 
 

@@ -82,7 +82,7 @@ class Worker:
     def completes(self, job_id: str) -> None:
         eventually(lambda: self.store.jobs.job(job_id).state is State.COMPLETED, what="the job completes")
 
-    def told(self, job_id: str) -> list[dict[str, Any]]:
+    def log_of(self, job_id: str) -> list[dict[str, Any]]:
         """What the log says of a job."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if job_id in line]
 
@@ -191,11 +191,11 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
     eventually(completes, what="the job completes once the database answers")
     job = worker.store.jobs.job(hung)
     assert (job.state, job.counts["created"]) == (State.COMPLETED, 1)
-    verdicts = [line["verdict"] for line in worker.told(hung) if line["event"] == "chunk"]
+    verdicts = [line["verdict"] for line in worker.log_of(hung) if line["event"] == "chunk"]
     assert {*verdicts} <= {"released: away", "circuit_open", "kept", "done"}, (
         "it is never taken for the chunk's own fault"
     )
-    assert not [line for line in worker.told(hung) if line["event"] == "chunk failed"]
+    assert not [line for line in worker.log_of(hung) if line["event"] == "chunk failed"]
 
 
 def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker) -> None:
@@ -206,7 +206,7 @@ def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker
     worker.unblocked.set()
 
     def left() -> list[dict[str, Any]]:
-        return [line for line in worker.told(hung) if line["event"] == "chunk left for the sweep"]
+        return [line for line in worker.log_of(hung) if line["event"] == "chunk left for the sweep"]
 
     (line,) = eventually(left, what="the pool process lets the chunk be")
     assert line["reason"] == "the job store cannot be reached; check that Redis runs, and redis.url"
@@ -248,7 +248,7 @@ def test_what_somebody_broke_in_redis_ends_no_pool_process(
     with redis.Redis.from_url(servers.redis_url) as client:
         break_it(client, worker.store.keys, job_id)
     worker.notifier.notify("demo", to_notify)
-    eventually(lambda: [line for line in worker.told(job_id) if line["event"] == event], what="it is told")
+    eventually(lambda: [line for line in worker.log_of(job_id) if line["event"] == event], what="it is told")
     worker.completes(worker.send(a_case(402)))
     assert worker.children() == before
 

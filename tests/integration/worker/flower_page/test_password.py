@@ -41,10 +41,10 @@ def test_from_another_machine_its_health_needs_the_password_as_everything_does(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     address = next(
-        told.address
-        for held in psutil.net_if_addrs().values()
-        for told in held
-        if told.family is socket.AF_INET and not told.address.startswith("127.")
+        one.address
+        for addresses in psutil.net_if_addrs().values()
+        for one in addresses
+        if one.family is socket.AF_INET and not one.address.startswith("127.")
     )
     own = {"CARECASE_FLOWER_HOST": "0.0.0.0", "CARECASE_FLOWER_WRONG_PASSWORDS_PER_MINUTE": "2"}
     with running({**environment, **own, "CARECASE_FLOWER_PORT": str(free_port())}, tmp_path) as (url, _):
@@ -58,8 +58,8 @@ def test_from_another_machine_its_health_needs_the_password_as_everything_does(
         assert refused.status_code == 429
         assert 1 <= int(refused.headers["retry-after"]) <= 30
         assert http_get(f"{outside}/metrics").status_code == 401, "who sends none is asked for it"
-        told = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD))
-        assert "\ncarecase_flower_wrong_passwords_total 2.0\n" in told.text
+        one = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD))
+        assert "\ncarecase_flower_wrong_passwords_total 2.0\n" in one.text
 
 
 def test_whoever_has_the_password_sees_the_pages(flower: tuple[str, int]) -> None:
