@@ -122,8 +122,8 @@ def test_a_watched_folder_sends_each_file_once_and_files_it_away(
     assert sorted(one.name for one in failed.iterdir()) == [
         "ragged.csv", "ragged.csv.ack.csv", "rule.csv", "rule.csv.ack.csv",
     ]  # fmt: skip
-    told = list(csv.DictReader((failed / "rule.csv.ack.csv").open(newline="")))
-    columns = [(one["index"], one["status"], one["field"], one["line"]) for one in told]
+    rows = list(csv.DictReader((failed / "rule.csv.ack.csv").open(newline="")))
+    columns = [(one["index"], one["status"], one["field"], one["line"]) for one in rows]
     assert columns == [("0", "201", "", "2"), ("1", "422", "case_Key", "3")]
     (refused,) = csv.DictReader((failed / "ragged.csv.ack.csv").open(newline=""))
     assert (refused["status"], refused["body"].startswith("Line 4 has 1 cell")) == ("400", True)
@@ -148,8 +148,8 @@ def test_a_watched_folder_is_exact_over_kills(system: System, tmp_path: Path, fi
     ended = run("drop", str(tmp_path), "--settle", "0", "--once", cwd=system.place)
     assert ended.returncode == 0, ended.stderr
     assert sorted(one.name for one in (tmp_path / "done").iterdir()) == ["rows.csv", "rows.csv.ack.csv"]
-    told = list(csv.DictReader((tmp_path / "done" / "rows.csv.ack.csv").open(newline="")))
-    assert [(int(one["line"]), one["status"]) for one in told] == [(n + 2, "201") for n in range(900)]
+    rows = list(csv.DictReader((tmp_path / "done" / "rows.csv.ack.csv").open(newline="")))
+    assert [(int(one["line"]), one["status"]) for one in rows] == [(n + 2, "201") for n in range(900)]
     with system.client() as client:
         assert json.loads(client.get("/jobs").headers["x-pagination"])["TotalCount"] == before + 1
 

@@ -61,8 +61,8 @@ def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System,
     before = len(system.logs())
 
     def lines(event: str) -> list[dict[str, str]]:
-        told = [line for line in system.logs().splitlines() if f'"{event}"' in line]
-        return [json.loads(line) for line in told if json.loads(line)["event"] == event]
+        log_linesrds = [line for line in system.logs().splitlines() if f'"{event}"' in line]
+        return [json.loads(line) for line in log_linesrds if json.loads(line)["event"] == event]
 
     seen, seen_back = len(lines("database is away")), len(lines("database is back"))
     allow_connections(system, False)
@@ -78,10 +78,10 @@ def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System,
         allow_connections(system, True)
     assert system.final(waiting)["created"] == 3000
     eventually(lambda: len(lines("database is back")) > seen_back, what="that it is back is logged")
-    told = lines("database is away")[seen:]
-    assert {line["database"] for line in told} == {"demo"}
+    records = lines("database is away")[seen:]
+    assert {line["database"] for line in records} == {"demo"}
     processes = len(system.pool(0)) + len(system.pool(1))
-    assert len(told) <= 3 * processes, "a line for each cause that a process met: ended, not accepting"
+    assert len(records) <= 3 * processes, "a line for each cause that a process met: ended, not accepting"
     assert lines("database is back")[-1]["database"] == "demo"
     new = system.logs()[before:]
     assert str(first_key) not in new
@@ -160,8 +160,8 @@ def test_an_item_over_which_a_trigger_fails_is_refused_alone_and_nobody_waits(sy
         system.execute("DROP FUNCTION fail()")
     assert [place for place, item in enumerate(result) if item["status"] != 201] == [3]
     assert result[3]["status"] == 500
-    told = [json.loads(line) for line in system.logs().splitlines() if job in line and "42883" in line]
-    assert [(line["database"], line["count"]) for line in told] == [("demo", 1)]
+    records = [json.loads(line) for line in system.logs().splitlines() if job in line and "42883" in line]
+    assert [(line["database"], line["count"]) for line in records] == [("demo", 1)]
     released = [json.loads(line) for line in system.logs().splitlines() if job in line and "released" in line]
     assert [line for line in released if line["reason"] not in ENDED_BEFORE] == []
     with system.client() as client:

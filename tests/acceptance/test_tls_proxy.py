@@ -61,7 +61,7 @@ def test_a_batch_goes_by_it_and_the_intake_knows_from_where(proxied: httpx.Clien
     assert accepted.status_code == 202, accepted.text
     job = accepted.json()["job"]["jobId"]
     assert accepted.headers["location"] == f"/jobs/{job}"
-    assert intake.told(job_id=job, method="PUT")["address"] == OTHER
+    assert intake.log_record(job_id=job, method="PUT")["address"] == OTHER
 
 
 def test_it_asks_browsers_for_tls_and_names_no_program(proxied: httpx.Client) -> None:

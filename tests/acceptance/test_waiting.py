@@ -78,12 +78,12 @@ def test_a_long_poll_is_answered_once_the_job_is_final_and_no_later_than_asked(s
         assert time.monotonic() - began >= 1
         assert poll.json()["data"]["state"] != "completed"
         assert "retry-after" in poll.headers
-        held = [threads.submit(client.get, path, headers={"Prefer": "wait=50"}) for _ in range(5)]
+        polls = [threads.submit(client.get, path, headers={"Prefer": "wait=50"}) for _ in range(5)]
         result = threads.submit(client.get, f"{path}/result", headers={"Prefer": "wait=50"})
         eventually(lambda: "carecase_long_polls 6.0" in system.metrics(), what="all six wait")
-        assert not any(waiting.done() for waiting in (*held, result))
+        assert not any(waiting.done() for waiting in (*polls, result))
         go_on()
-        assert {waiting.result().json()["data"]["state"] for waiting in held} == {"completed"}
+        assert {waiting.result().json()["data"]["state"] for waiting in polls} == {"completed"}
         assert result.result().status_code == 207
         assert result.result().headers["preference-applied"] == "wait=50"
         assert time.monotonic() - began < 40, "woken, not timed out"
@@ -95,11 +95,11 @@ def test_an_accepted_batch_is_answered_as_accepted_also_if_redis_goes_while_its_
     redis = system.pid("redis")
     with idle(system), ThreadPoolExecutor() as threads, system.client() as client:
         before = client.get("/jobs?pageSize=1").json()["data"]
-        held = threads.submit(put, system, [a_case(first_key)], "wait=5")
+        waiting = threads.submit(put, system, [a_case(first_key)], "wait=5")
         eventually(lambda: client.get("/jobs?pageSize=1").json()["data"] != before, what="it is accepted")
         system.kill(redis, signal.SIGSTOP)
         try:
-            answer = held.result()
+            answer = waiting.result()
         finally:
             system.kill(redis, signal.SIGCONT)
     assert answer.status_code == 202
@@ -125,11 +125,11 @@ def test_a_redis_that_starts_again_keeps_nobody_waiting(system: System, first_ke
     with ThreadPoolExecutor() as threads, system.client() as client:
         with idle(system):
             path = f"/jobs/{system.send([a_case(first_key + n) for n in range(3000)])}"
-            held = threads.submit(client.get, path, headers={"Prefer": "wait=59"})
+            waiting = threads.submit(client.get, path, headers={"Prefer": "wait=59"})
             eventually(lambda: "carecase_long_polls 1.0" in system.metrics(), what="the client waits")
             system.kill(system.pid("redis"))
         began = time.monotonic()
-        answer = held.result()
+        answer = waiting.result()
     assert answer.status_code in (200, 503), answer.text
     if answer.status_code == 200:
         assert answer.json()["data"]["state"] == "completed"

@@ -74,5 +74,9 @@ def test_the_policy_lets_the_page_ask_the_issuer_and_nobody_else(come: Callable[
     assert policy["connect-src"] == f"'self' {issuer.url}"
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert policy["form-action"] == "'none'"
-    told = json.loads(visitor.page.request.get(f"{visitor.url}/app/settings.json").text())
-    assert (told["oidc"]["issuer"], told["oidc"]["clientId"], told["oidc"]["scope"]) == (issuer.url, "demo", "openid")
+    document = json.loads(visitor.page.request.get(f"{visitor.url}/app/settings.json").text())
+    assert (document["oidc"]["issuer"], document["oidc"]["clientId"], document["oidc"]["scope"]) == (
+        issuer.url,
+        "demo",
+        "openid",
+    )
