@@ -54,8 +54,8 @@ class Callbacks:
         return faults_of(self.receiver.received, jobs)
 
     def _told(self, jobs: Sequence[str]) -> bool:
-        told = {one.content["data"]["jobId"] for one in self.receiver.received if one.content["type"] in _FINAL}
-        return told >= set(jobs)
+        reported = {one.content["data"]["jobId"] for one in self.receiver.received if one.content["type"] in _FINAL}
+        return reported >= set(jobs)
 
 
 @contextmanager

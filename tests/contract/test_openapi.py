@@ -58,12 +58,12 @@ def test_it_keeps_the_published_names(published: dict[str, Any]) -> None:
 
 
 def test_every_call_has_its_answers(published: dict[str, Any]) -> None:
-    told = {
+    statuses = {
         operation["operationId"]: set(operation["responses"])
         for operation in operations(published)
         if operation["security"]
     }
-    assert told == {name: answers | OF_EVERY_CALL for name, answers in ANSWERS.items()}
+    assert statuses == {name: answers | OF_EVERY_CALL for name, answers in ANSWERS.items()}
     assert all(
         operation["security"] == [{"apiKeyAuth": [], "bearerAuth": []}]
         for operation in operations(published)

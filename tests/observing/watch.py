@@ -197,8 +197,8 @@ def _receiver(messages: list[Message]) -> Iterator[str]:
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            for one in told["alerts"]:
+            document = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            for one in document["alerts"]:
                 labels = one["labels"]
                 told_of = (labels["alertname"], labels.get("database", ""), labels["severity"])
                 messages.append(Message(one["status"], *told_of))
