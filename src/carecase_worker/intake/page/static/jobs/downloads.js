@@ -1,4 +1,4 @@
-/** Downloads of failed items, each with its reason: as they were sent if the file is at hand, else only told of. */
+/** Downloads of failed items, each with its reason: as they were sent if the file is at hand, else by key and reason. */
 
 import { FileFault } from "../faults.js";
 import { SentItems } from "../files/sent.js";
