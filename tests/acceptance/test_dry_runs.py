@@ -39,10 +39,10 @@ def test_a_dry_run_says_what_the_real_run_then_does(system: System, first_key: i
         sent = client.put("/care-plans/6/cases-batch", json=[a_case(three, carePlan_Key=6)])
         assert [item["status"] for item in sent.json()["data"]] == [201]
         before = cases_and_ledger(system, first_key, database)
-        answer = client.put("/care-plans/5/cases-batch?dryRun=true", json=cases)
-        assert (answer.status_code, answer.headers["preference-applied"]) == (207, "wait=60")
+        response = client.put("/care-plans/5/cases-batch?dryRun=true", json=cases)
+        assert (response.status_code, response.headers["preference-applied"]) == (207, "wait=60")
         assert cases_and_ledger(system, first_key, database) == before
-        items = answer.json()["data"]
+        items = response.json()["data"]
         assert [(item["status"], item["body"], item.get("changes")) for item in items] == [
             (200, "Would be updated", ["case_Reason", "case_Score"]),
             (200, "Unchanged", []),
@@ -51,7 +51,7 @@ def test_a_dry_run_says_what_the_real_run_then_does(system: System, first_key: i
             (200, "Would be updated", ["case_ID"]),
             (422, "case_Status: must have at most 8 characters", None),
         ]
-        job = client.get(f"/jobs/{answer.json()['debug']['activityID']}").json()["data"]
+        job = client.get(f"/jobs/{response.json()['debug']['activityID']}").json()["data"]
         of_real = client.get(f"/jobs/{sent.json()['debug']['activityID']}").json()["data"]
         assert (job["dryRun"], job["sequence"]) == (True, None)
         assert job["sawSequence"] >= of_real["sequence"]
@@ -67,8 +67,10 @@ def test_a_dry_run_says_what_the_real_run_then_does(system: System, first_key: i
 def test_a_strict_dry_run_and_its_result_in_every_form(system: System, first_key: int) -> None:
     cases = [a_case(first_key), a_case(first_key + 1, **BAD)]
     with system.client() as client:
-        answer = client.put("/care-cases-batch?dryRun=true", json=cases, headers={"Prefer": "handling=strict, wait=60"})
-        assert [item["status"] for item in answer.json()["data"]] == [424, 422]
+        response = client.put(
+            "/care-cases-batch?dryRun=true", json=cases, headers={"Prefer": "handling=strict, wait=60"}
+        )
+        assert [item["status"] for item in response.json()["data"]] == [424, 422]
         accepted = client.put("/care-cases-batch?dryRun=true", json=[a_case(first_key), a_case(first_key)])
         assert accepted.status_code == 202
         assert accepted.json()["job"]["dryRun"] is True
@@ -110,8 +112,8 @@ def test_it_is_recorded_counted_and_logged_as_what_it_is(system: System, first_k
     label = '{database="demo"}'
     applied, rehearsed = tally(system, "carecase_items_total"), tally(system, "carecase_dry_run_items")
     with system.client(Prefer="wait=60") as client:
-        answer = client.put("/care-cases-batch?dryRun=true", json=[a_case(first_key)])
-    job_id = answer.json()["debug"]["activityID"]
+        response = client.put("/care-cases-batch?dryRun=true", json=[a_case(first_key)])
+    job_id = response.json()["debug"]["activityID"]
     name = f"carecase_dry_run_items_total{label}"
     eventually(lambda: tally(system, name).get(name) == rehearsed.get(name, 0) + 1, what="the item was counted")
     assert tally(system, "carecase_items_total") == applied

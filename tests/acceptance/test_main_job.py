@@ -26,10 +26,10 @@ def test_a_batch_is_accepted_applied_and_answered_item_by_item(system: System, f
             "/care-plans/5/cases-batch", content=body, headers={"Content-Type": "application/json; charset=utf-8"}
         )
     assert accepted.status_code == 202
-    answer = accepted.json()
-    job = answer["job"]
-    assert (answer["data"], answer["error"]) == (None, None)
-    assert answer["debug"]["activityID"] == job["jobId"]
+    document = accepted.json()
+    job = document["job"]
+    assert (document["data"], document["error"]) == (None, None)
+    assert document["debug"]["activityID"] == job["jobId"]
     assert accepted.headers["location"] == f"/jobs/{job['jobId']}"
     assert 1 <= int(accepted.headers["retry-after"]) <= 60
     assert UUID(job["jobId"]).version == 7

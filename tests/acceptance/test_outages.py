@@ -92,8 +92,8 @@ def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: i
     body = a_batch(*(a_case(first_key + n) for n in range(60_000)))
     with system.client() as client:
         headers = {"Content-Type": "application/json"}
-        answers = [client.put("/care-cases-batch", content=body, headers=headers) for _ in range(3)]
-    large = [answer.json()["job"]["jobId"] for answer in answers]
+        responses = [client.put("/care-cases-batch", content=body, headers=headers) for _ in range(3)]
+    large = [response.json()["job"]["jobId"] for response in responses]
     small = system.send([a_case(first_key + 900_000 + n) for n in range(10)])
     assert system.final(small)["created"] == 10
     states = [(system.job(job_id) or {})["state"] for job_id in large]
@@ -131,9 +131,9 @@ def test_what_was_cancelled_can_be_sent_again(system: System, first_key: int) ->
         cancelled = system.final(job_id)["cancelled"]
         assert cancelled > 1
         key = {"Idempotency-Key": f"again {first_key}"}
-        answers = [client.post(f"/jobs/{job_id}/retry", headers=key) for _ in range(2)]
-        assert [answer.status_code for answer in answers] == [202, 202]
-        (again,) = {answer.json()["job"]["jobId"] for answer in answers}
+        responses = [client.post(f"/jobs/{job_id}/retry", headers=key) for _ in range(2)]
+        assert [response.status_code for response in responses] == [202, 202]
+        (again,) = {response.json()["job"]["jobId"] for response in responses}
         assert client.post(f"/jobs/{job_id}/retry").status_code == 202
         without_key = {client.post(f"/jobs/{job_id}/retry").json()["job"]["jobId"] for _ in range(2)}
         assert len(without_key) == 1, "asked twice without a key, it is one job"

@@ -87,8 +87,8 @@ def test_a_named_proxy_may_set_the_prefix(intake: Intake, base: str, prefix: str
 @pytest.mark.parametrize("prefix", ["", "//", "https://evil.example", "/a b", "/a/../b", "/a\\b", '/"', "/\u00e9"])
 def test_a_prefix_that_can_be_none_is_not_taken(intake: Intake, prefix: str) -> None:
     with intake.client(PROXY) as client:
-        answer = client.get("/jobs/x", headers=[(b"X-Forwarded-Prefix", prefix.encode("latin-1"))])
-    assert answer.json()["error"]["instance"] == "/tools/carecase/jobs/x"
+        response = client.get("/jobs/x", headers=[(b"X-Forwarded-Prefix", prefix.encode("latin-1"))])
+    assert response.json()["error"]["instance"] == "/tools/carecase/jobs/x"
 
 
 def test_only_named_proxies_are_believed(intake: Intake) -> None:
@@ -123,8 +123,8 @@ def test_only_named_proxies_are_believed(intake: Intake) -> None:
 )
 def test_the_client_is_the_last_one_that_no_named_proxy_is(intake: Intake, lines: list[str], address: str) -> None:
     with intake.client(PROXY) as client:
-        answer = client.get("/jobs/x", headers=[("X-Forwarded-For", line) for line in lines])
-    entry = intake.log_record(activity_id=answer.json()["debug"]["activityID"])
+        response = client.get("/jobs/x", headers=[("X-Forwarded-For", line) for line in lines])
+    entry = intake.log_record(activity_id=response.json()["debug"]["activityID"])
     assert entry.get("address") == address
 
 

@@ -26,17 +26,17 @@ def result(system: System) -> tuple[str, list[dict[str, Any]]]:
 
 def read(system: System, path: str, **query: str | int) -> httpx.Response:
     with system.client() as client:
-        answer = client.get(path, params=query)
-    assert answer.status_code == 207, answer.text
-    return answer
+        response = client.get(path, params=query)
+    assert response.status_code == 207, response.text
+    return response
 
 
 def test_a_page_is_a_part_of_the_whole(system: System, result: tuple[str, list[dict[str, Any]]]) -> None:
     path, items = result
     for page, size in ((1, 1), (1, 1000), (2, 700), (3, 1000), (26, 100)):
-        answer = read(system, path, page=page, pageSize=size)
-        assert answer.json()["data"] == items[(page - 1) * size : page * size]
-        assert answer.headers["x-pagination"] == json.dumps(
+        response = read(system, path, page=page, pageSize=size)
+        assert response.json()["data"] == items[(page - 1) * size : page * size]
+        assert response.headers["x-pagination"] == json.dumps(
             {"TotalCount": 2600, "TotalPages": -(-2600 // size), "CurrentPage": page, "PageSize": size},
             separators=(",", ":"),
         )
@@ -49,9 +49,9 @@ def test_without_a_page_it_is_the_whole_document_as_published(
     system: System, result: tuple[str, list[dict[str, Any]]]
 ) -> None:
     path, items = result
-    answer = read(system, path)
-    assert "x-pagination" not in answer.headers
-    assert answer.json()["data"] == [{name: item[name] for name in ("id", "status", "body")} for item in items]
+    response = read(system, path)
+    assert "x-pagination" not in response.headers
+    assert response.json()["data"] == [{name: item[name] for name in ("id", "status", "body")} for item in items]
 
 
 def test_an_outcome_chooses_items_and_goes_together_with_pages(
@@ -83,9 +83,9 @@ def test_what_is_no_page_and_no_outcome_is_refused(
     system: System, result: tuple[str, list[dict[str, Any]]], query: str
 ) -> None:
     with system.client() as client:
-        answer = client.get(f"{result[0]}?{query}")
-    assert answer.status_code == 400
-    assert "parameter" in answer.json()["error"]["detail"]
+        response = client.get(f"{result[0]}?{query}")
+    assert response.status_code == 400
+    assert "parameter" in response.json()["error"]["detail"]
 
 
 def test_a_result_comes_compressed_where_the_client_takes_it(
@@ -95,8 +95,8 @@ def test_a_result_comes_compressed_where_the_client_takes_it(
     with system.client() as client:
 
         def raw(accept: str) -> tuple[httpx.Response, bytes]:
-            with client.stream("GET", path, headers={"Accept-Encoding": accept}) as answer:
-                return answer, b"".join(answer.iter_raw())
+            with client.stream("GET", path, headers={"Accept-Encoding": accept}) as response:
+                return response, b"".join(response.iter_raw())
 
         plain, whole = raw("identity")
         assert "content-encoding" not in plain.headers
@@ -114,15 +114,15 @@ def test_the_type_is_the_one_that_is_accepted_and_the_bytes_are_the_same(
 ) -> None:
     path = result[0].removesuffix("/result")
     with system.client() as client:
-        answers = [client.get(path, headers={"Accept": kind}) for kind in ("text/plain", "text/json", "*/*")]
+        responses = [client.get(path, headers={"Accept": kind}) for kind in ("text/plain", "text/json", "*/*")]
         published = client.get(path, headers={"Accept": "text/plain, application/json, text/json"})
         refused = [
             client.get(path, headers={"Accept": "text/html"}),
             client.put("/care-cases-batch", json=[a_case(1)], headers={"Accept": "application/xml"}),
         ]
-    kinds = [answer.headers["content-type"] for answer in (*answers, published)]
+    kinds = [response.headers["content-type"] for response in (*responses, published)]
     assert kinds == ["text/plain; charset=utf-8", "text/json; charset=utf-8", "application/json", "application/json"]
-    assert len({answer.content for answer in answers}) == 1
-    for answer in refused:
-        assert answer.status_code == answer.json()["error"]["status"] == 406
-        assert answer.json()["debug"]["activityID"]
+    assert len({response.content for response in responses}) == 1
+    for response in refused:
+        assert response.status_code == response.json()["error"]["status"] == 406
+        assert response.json()["debug"]["activityID"]

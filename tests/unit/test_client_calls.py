@@ -51,7 +51,7 @@ def test_after_the_last_try_the_error_is_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "waits"),
+    ("responses", "waits"),
     [
         ([job_response("completed")], []),
         ([job_response(), job_response("completed")], [1.0]),
@@ -61,9 +61,9 @@ def test_after_the_last_try_the_error_is_raised() -> None:
         ([LOST, problem(503, retry_after="3"), job_response("completed")], [0.25, 3.0]),
     ],
 )
-def test_waiting_polls_as_the_service_asks(answers: list[Reply], waits: list[float]) -> None:
+def test_waiting_polls_as_the_service_asks(responses: list[Reply], waits: list[float]) -> None:
     hands = Hands()
-    steps, last = play(calls_of(hands).wait(JOB, None), answers, hands)
+    steps, last = play(calls_of(hands).wait(JOB, None), responses, hands)
     assert delays(steps) == waits
     assert last.final
     assert all(step.headers["Prefer"] == "wait=20" for step in steps if isinstance(step, Request))

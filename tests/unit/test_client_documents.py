@@ -16,8 +16,8 @@ def test_there_is_a_next_page_as_long_as_the_service_says_so(page: tuple[int, in
     _, read = play(calls_of(Hands()).result(JOB, None, *page), [result(item(1, 201, "Created"), page=page)], Hands())
     assert read == Page([ItemResult(0, 1, 201, "Created")], more)
     pagination = {"x-pagination": json.dumps({"TotalCount": 1, "TotalPages": page[1], "CurrentPage": page[0]})}
-    answer = Response(200, pagination, json.dumps({"data": [job()]}).encode())
-    _, listed = play(calls_of(Hands()).jobs(None, None, 1, 1), [answer], Hands())
+    response = Response(200, pagination, json.dumps({"data": [job()]}).encode())
+    _, listed = play(calls_of(Hands()).jobs(None, None, 1, 1), [response], Hands())
     assert (len(listed.elements), listed.next) == (1, more)
 
 
@@ -38,8 +38,8 @@ def test_there_is_a_next_page_as_long_as_the_service_says_so(page: tuple[int, in
 def test_a_job_says_if_it_is_over_and_wholly_applied(
     state: str, counts: dict[str, int], final: bool, applied: bool
 ) -> None:
-    answer = Response(200, {}, json.dumps({"data": job(state, **counts)}).encode())
-    _, read = play(calls_of(Hands()).job(JOB), [answer], Hands())
+    response = Response(200, {}, json.dumps({"data": job(state, **counts)}).encode())
+    _, read = play(calls_of(Hands()).job(JOB), [response], Hands())
     assert (read.final, read.applied) == (final, applied)
 
 
@@ -50,8 +50,8 @@ def test_a_job_is_written_as_it_was_read() -> None:
         finishedAt="2026-11-25T08:00:02Z", expiresAt="2026-12-02T08:00:02Z",
         links={"self": f"/jobs/{JOB}", "result": f"/jobs/{JOB}/result"},
     )  # fmt: skip
-    answer = Response(200, {}, json.dumps({"data": document}).encode())
-    _, read = play(calls_of(Hands()).job(JOB), [answer], Hands())
+    response = Response(200, {}, json.dumps({"data": document}).encode())
+    _, read = play(calls_of(Hands()).job(JOB), [response], Hands())
     assert isinstance(read, Job)
     del document["futureMember"]
     assert read.document() == {**document, "sequence": None, "dryRun": False, "sawSequence": None}

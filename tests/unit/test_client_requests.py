@@ -128,8 +128,8 @@ def test_what_cannot_be_helped_by_smaller_batches_is_reported(status: int, items
 def test_what_is_validated_is_put_with_a_parameter_and_counted_from_its_place() -> None:
     hands = Hands()
     steps = in_turn(calls_of(hands).validate_part(Batches(5, 1000), batch_of(b"0", b"1", b"2", first=7), 5))
-    answers = [problem(413), result(item(1, 200, "Valid"), item(2, 422, "no")), result(item(None, 200, "Valid"))]
-    taken, pages = play(steps, answers, hands)
+    responses = [problem(413), result(item(1, 200, "Valid"), item(2, 422, "no")), result(item(None, 200, "Valid"))]
+    taken, pages = play(steps, responses, hands)
     requests = [step for step in taken if isinstance(step, Request)]
     headers = {"Content-Type": "application/json", "vbasoftware-database": "demo"}
     assert [(one.method, one.path, one.headers, one.parameters) for one in requests] == [
@@ -253,7 +253,7 @@ def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: 
     "content", [b"", b"<html>", b"[]", b'{"data": null}', b'{"job": {}}', b'{"data": [{"id": []}]}']
 )
 def test_an_answer_that_is_no_document_of_the_contract_is_reported(content: bytes) -> None:
-    calls, answer = calls_of(Hands()), Response(207, {}, content)
+    calls, response = calls_of(Hands()), Response(207, {}, content)
     part = batch_of(b"1")
     for steps in (
         calls.submit(UPLOAD, None), calls.job(JOB), calls.wait(JOB, None), calls.result(JOB, None, 1, None),
@@ -261,7 +261,7 @@ def test_an_answer_that_is_no_document_of_the_contract_is_reported(content: byte
         in_turn(calls.validate_part(Batches(1, 1), part, None)),
     ):  # fmt: skip
         with pytest.raises(ServiceUnreachable, match="207: this is not a response of the service"):
-            requests_of(steps, answer)
+            requests_of(steps, response)
 
 
 def test_the_last_error_is_the_one_that_is_reported() -> None:

@@ -101,9 +101,9 @@ def test_what_may_pass_is_tried_again_until_the_last_try(status: int) -> None:
 
 @pytest.mark.parametrize("status", PASSING)
 def test_what_a_proxy_says_of_a_service_that_is_away_may_pass(status: int) -> None:
-    answer = Response(status, {"retry-after": "3"}, b"<html>")
-    assert next_step(answer, 5, RetryPolicy(), 0.0, NOW) == TryAgain(3 * S)
-    error = error_of(next_step(answer, 6, RetryPolicy(), 0.0, NOW))
+    response = Response(status, {"retry-after": "3"}, b"<html>")
+    assert next_step(response, 5, RetryPolicy(), 0.0, NOW) == TryAgain(3 * S)
+    error = error_of(next_step(response, 6, RetryPolicy(), 0.0, NOW))
     assert error == (ServiceBusy, f"{status}: the service is overloaded or unavailable. Try again later.", status)
 
 

@@ -75,9 +75,9 @@ class Intake:
     def send(self, *cases: dict[str, Any], path: str = "/care-cases-batch", **headers: str) -> str:
         """The job of a batch that is accepted."""
         with self.client(**headers) as client:
-            answer = client.put(path, content=a_batch(*(cases or (a_case(),))))
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["job"]["jobId"])
+            response = client.put(path, content=a_batch(*(cases or (a_case(),))))
+        assert response.status_code == 202, response.text
+        return str(response.json()["job"]["jobId"])
 
     def finish(self, job_id: str, outcomes: Sequence[Outcome] = (CREATED,), first_key: int = 1) -> None:
         """Have this become of the items of a job, as a worker would; the keys count up."""

@@ -56,9 +56,9 @@ def record(event: str, job: str | None, count: int | None, **changes: Any) -> di
     return {**expected, "job": job, "count": count, **changes}
 
 
-def job_of(answer: httpx.Response) -> str:
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["job"]["jobId"])
+def job_of(response: httpx.Response) -> str:
+    assert response.status_code == 202, response.text
+    return str(response.json()["job"]["jobId"])
 
 
 def test_a_batch_and_each_reading_of_its_result_is_recorded_by_what_was_given(intake: Intake, place: Path) -> None:
@@ -72,8 +72,8 @@ def test_a_batch_and_each_reading_of_its_result_is_recorded_by_what_was_given(in
             ("", 7), ("?page=1&pageSize=1", 1), ("?page=2&pageSize=4", 3), ("?page=3&pageSize=4", 0),
             ("?outcome=failed", 2), ("?outcome=created&page=1&pageSize=4", 4), ("?outcome=updated", 0),
         ):  # fmt: skip
-            answer = client.get(f"/jobs/{job}/result{query}")
-            assert (answer.status_code, len(answer.json()["data"])) == (207, count), query
+            response = client.get(f"/jobs/{job}/result{query}")
+            assert (response.status_code, len(response.json()["data"])) == (207, count), query
         client.head(f"/jobs/{job}/result")
         client.get(f"/jobs/{job}")
         client.get("/jobs")
@@ -111,8 +111,8 @@ def test_what_is_refused_is_void(intake: Intake, place: Path) -> None:
 def test_validating_cancelling_and_retrying_are_recorded(intake: Intake, place: Path) -> None:
     before = len(lines_of(place))
     with client_of(intake) as client:
-        answer = client.put(f"{BATCH}?validateOnly=true", content=a_batch(a_case(1), "no case", a_case(3)))
-        assert answer.status_code == 207
+        response = client.put(f"{BATCH}?validateOnly=true", content=a_batch(a_case(1), "no case", a_case(3)))
+        assert response.status_code == 207
         job = job_of(client.put(BATCH, content=a_batch(a_case(1), a_case(2))))
         assert client.delete(f"/jobs/{job}").status_code == 202
         other = job_of(client.put(BATCH, content=a_batch(a_case(1), a_case(2), a_case(3))))
@@ -164,12 +164,12 @@ def test_what_cannot_be_recorded_is_not_done(servers: Services, tmp_path: Path) 
             ("DELETE", f"/jobs/{open_job}", b""), ("POST", f"/jobs/{job}/retry", b""),
         ]  # fmt: skip
         for method, path, content in calls:
-            answer = client.request(method, path, content=content)
-            error = answer.json()["error"]
-            assert (answer.status_code, error["type"]) == (503, "urn:carecase:problem:audit-unavailable"), path
-            assert answer.json()["data"] is None
-            assert answer.headers["retry-after"] == "5"
-            assert str(tmp_path) not in answer.text
+            response = client.request(method, path, content=content)
+            error = response.json()["error"]
+            assert (response.status_code, error["type"]) == (503, "urn:carecase:problem:audit-unavailable"), path
+            assert response.json()["data"] is None
+            assert response.headers["retry-after"] == "5"
+            assert str(tmp_path) not in response.text
         assert [expected["jobId"] for expected in client.get("/jobs").json()["data"]] == [open_job, job]
         assert client.get(f"/jobs/{open_job}").json()["data"]["state"] == "queued"
         (tmp_path / "away").rename(place)

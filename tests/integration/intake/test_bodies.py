@@ -71,9 +71,9 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
-def error_in(answer: bytes) -> tuple[str, str]:
+def error_in(response: bytes) -> tuple[str, str]:
     """The problem and the words of an answer that ends the connection."""
-    top, _, body = answer.partition(b"\r\n\r\n")
+    top, _, body = response.partition(b"\r\n\r\n")
     assert top.lower().count(b"\r\nconnection: close") == 1
     error = json.loads(body)["error"]
     assert top.startswith(b"HTTP/1.1 %d " % error["status"])

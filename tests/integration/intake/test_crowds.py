@@ -150,8 +150,8 @@ async def test_so_many_requests_may_wait_on_one_connection(waiting: int, is_take
             piece = await client.receive()
             assert piece, "it broke off"
             received += piece
-        answers = [one.rpartition(b"\r\n\r\n")[2] for one in received.split(b"HTTP/1.1 200 ")[1:]]
-        assert [int(answer) for answer in answers] == list(range(1 + waiting))
+        bodies = [one.rpartition(b"\r\n\r\n")[2] for one in received.split(b"HTTP/1.1 200 ")[1:]]
+        assert [int(body) for body in bodies] == list(range(1 + waiting))
 
 
 @pytest.mark.parametrize("number", [30, 31, 32])

@@ -53,10 +53,10 @@ async def test_a_body_that_breaks_off_is_answered_if_its_client_still_reads(sent
         client.end_side()
         await settle()
         reader.go_on.set()
-        answer = await client.rest()
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert answer.endswith(b"broke off")
-        assert answer.count(b"connection: close") == 1
+        response = await client.rest()
+        assert response.startswith(b"HTTP/1.1 400 ")
+        assert response.endswith(b"broke off")
+        assert response.count(b"connection: close") == 1
         assert reader.read == {PUT: b"", CHUNKED + b"7\r\nab": b"abcdeab"}.get(sent, b"abcde")
         assert nobody(service)
 
@@ -70,9 +70,9 @@ async def test_what_was_whole_before_a_body_that_breaks_off_is_answered_too() ->
         client.end_side()
         await settle()
         reader.go_on.set()
-        answers = (await client.rest()).split(b"HTTP/1.1 ")
-        assert [answer[:3] for answer in answers[1:]] == [b"200", b"200", b"400"]
-        assert answers[2].endswith(b"abcdeABCDE")
+        responses = (await client.rest()).split(b"HTTP/1.1 ")
+        assert [response[:3] for response in responses[1:]] == [b"200", b"200", b"400"]
+        assert responses[2].endswith(b"abcdeABCDE")
         assert nobody(service)
 
 

@@ -28,8 +28,8 @@ OTHERS = 224
 
 
 def metrics_of(url: str) -> dict[str, float]:
-    with urlopen(f"{url}/metrics", timeout=60) as answer:  # noqa: S310  # a URL of our own
-        lines = answer.read().decode().splitlines()
+    with urlopen(f"{url}/metrics", timeout=60) as response:  # noqa: S310  # a URL of our own
+        lines = response.read().decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
 
@@ -58,13 +58,13 @@ def test_a_client_has_so_many_requests_at_once_and_all_have_so_many(servers: Ser
         eventually(lambda: in_progress("ann") == 1, what="one is held")
         with intake.client() as ann, intake.client("bob") as bob:
             for status in (200, 429, 429):
-                answer = ann.get("/jobs")
-                assert answer.status_code == status
+                response = ann.get("/jobs")
+                assert response.status_code == status
                 if status == 200:
                     requests.append(hold(intake, stack, "ann", f"/jobs/{other_id}/result"))
                     eventually(lambda: in_progress("ann") == 2, what="two are held")
-            assert answer.headers["retry-after"] == "1"
-            assert answer.json()["error"]["type"] == "urn:carecase:problem:rate-exceeded"
+            assert response.headers["retry-after"] == "1"
+            assert response.json()["error"]["type"] == "urn:carecase:problem:rate-exceeded"
             assert bob.get("/jobs").status_code == 200
             own = stack.enter_context(intake.client("bob", prefer="wait=50"))
             own_id = own.put("/care-cases-batch", content=b"[{}]", headers={"prefer": "wait=0"})

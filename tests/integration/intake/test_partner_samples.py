@@ -204,8 +204,8 @@ def test_a_file_is_taken_by_its_mapping(intake: Intake, carecase: Carecase, samp
     assert {(item["status"], item["body"]) for item in validated} == {
         (422, sample.fault) if sample.fault else (200, "Valid")
     }
-    answer = put(intake, sample, sample.path.read_bytes())
-    assert (answer.status_code, answer.json()["job"]["total"]) == (202, len(cases))
+    response = put(intake, sample, sample.path.read_bytes())
+    assert (response.status_code, response.json()["job"]["total"]) == (202, len(cases))
 
 
 @pytest.mark.parametrize(("sample", "what", "made", "words"), WRONG, ids=name_of)
@@ -214,8 +214,8 @@ def test_a_faulty_file_is_refused_and_shown(
     words: str,
 ) -> None:  # fmt: skip
     body = made(sample.path.read_bytes())
-    answer = put(intake, sample, body)
-    assert (answer.status_code, words in answer.json()["error"]["detail"]) == (400, True), answer.text
+    response = put(intake, sample, body)
+    assert (response.status_code, words in response.json()["error"]["detail"]) == (400, True), response.text
     (tmp_path / sample.name).write_bytes(body)
     status, output = checked(carecase, sample, tmp_path / sample.name)
     assert status in (1, 2), output
@@ -224,5 +224,5 @@ def test_a_faulty_file_is_refused_and_shown(
 
 def test_a_file_with_lines_of_old_macs_is_not_taken_for_one_row(intake: Intake) -> None:
     sample = next(one for one in SAMPLES if one.name == "batch_eligibility.csv")
-    answer = put(intake, sample, sample.path.read_bytes().replace(b"\n", b"\r"))
-    assert (answer.status_code, "carriage return" in answer.json()["error"]["detail"]) == (400, True), answer.text
+    response = put(intake, sample, sample.path.read_bytes().replace(b"\n", b"\r"))
+    assert (response.status_code, "carriage return" in response.json()["error"]["detail"]) == (400, True), response.text

@@ -64,9 +64,9 @@ def app_of(samples: MetricSamples) -> FastAPI:
 def test_whoever_asks_often_makes_no_more_than_one_write_a_second(servers: Services, path: str) -> None:
     app = app_of(samples_of(servers.redis_url, servers.store("ready:"), "ready:"))
     before, began = writes(servers.redis_url), time.monotonic()
-    answers = asyncio.run(asked(app, path))
+    responses = asyncio.run(asked(app, path))
     assert 1 <= writes(servers.redis_url) - before <= 1 + time.monotonic() - began
-    assert {answer.status_code for answer in answers} == {503 if path == "/readyz" else 200}
+    assert {response.status_code for response in responses} == {503 if path == "/readyz" else 200}
 
 
 def values_of(samples: MetricSamples) -> dict[str, float]:
@@ -94,9 +94,9 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Serv
 def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     store = Stores(RedisSettings.model_validate({"url": url, "prefix": "away:"}), JobSettings())
-    answer = asyncio.run(asked(app_of(samples_of(url, store, "away:"))))[0]
+    response = asyncio.run(asked(app_of(samples_of(url, store, "away:"))))[0]
     reason = "the job store cannot be reached; check that Redis runs, and redis.url"
-    assert (answer.status_code, answer.json()) == (
+    assert (response.status_code, response.json()) == (
         503,
         {
             "status": "not ready",
@@ -108,9 +108,9 @@ def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
 
 def test_readiness_names_no_database(servers: Services) -> None:
     samples = samples_of(servers.redis_url, servers.store("unnamed:"), "unnamed:")
-    answer = asyncio.run(asked(app_of(samples)))[0]
-    assert answer.json()["databases"] == {"away": 0, "reasons": []}
-    assert not any(name in answer.text for name in samples.databases)
+    response = asyncio.run(asked(app_of(samples)))[0]
+    assert response.json()["databases"] == {"away": 0, "reasons": []}
+    assert not any(name in response.text for name in samples.databases)
 
 
 def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Services, tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
         store = Stores(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
         app = app_of(samples_of(redis_url(port), store, "h:"))
         server.client_pause(600_000, all=False)  # what writes waits
-        answers = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
-    assert {answer.status_code for answer in answers} == {200, 503}
+        responses = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
+    assert {response.status_code for response in responses} == {200, 503}
 
 
 def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Path) -> None:
@@ -154,9 +154,9 @@ def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_th
         app = FastAPI()
         app.include_router(health_routes(samples, Metrics(samples)))
         presence.seen("a worker")
-        answer = asyncio.run(asked(app))[0]
-        assert (answer.status_code == 200) == (answer.json()["checks"] == {"redis": "ok", "workers": "ok"})
-        return str(answer.json()["checks"]["workers"])
+        response = asyncio.run(asked(app))[0]
+        assert (response.status_code == 200) == (response.json()["checks"] == {"redis": "ok", "workers": "ok"})
+        return str(response.json()["checks"]["workers"])
 
     assert checks() == "ok"
     for database in samples.databases:

@@ -65,10 +65,10 @@ def read_result(results: tuple[Results, WatchedStore, Job], wanted: ResultQuery)
     store.read = []
     request = Request({"type": "http", "method": "GET", "headers": []})
     given: list[int] = []
-    answer: Any = answers.answer(request, job, wanted, {}, given.append)
+    response: Any = answers.answer(request, job, wanted, {}, given.append)
 
     async def body() -> bytes:
-        return b"".join([piece async for piece in answer.body_iterator])
+        return b"".join([piece async for piece in response.body_iterator])
 
     items = json.loads(asyncio.run(body()))["data"]
     assert given == [len(items)], "it is told beforehand how many are given"

@@ -101,10 +101,10 @@ def test_requests_that_come_together_look_at_the_list_once(tmp_path: Path) -> No
 
     revocations = Revocations(file, timedelta(seconds=REFRESH_S), seconds)
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(revocations.holds, Revocable.JTI, "a") for _ in range(2)]
-        assert all(asked.acquire(timeout=60) for _ in answers), "both are about to look"
+        futures = [pool.submit(revocations.holds, Revocable.JTI, "a") for _ in range(2)]
+        assert all(asked.acquire(timeout=60) for _ in futures), "both are about to look"
         go_on.set()
-        assert [answer.result(60) for answer in answers] == [True, True]
+        assert [future.result(60) for future in futures] == [True, True]
     assert file.looks == 1
 
 

@@ -76,8 +76,8 @@ def test_the_sender_is_shown_what_it_sent_and_redis_is_not(intake: Intake, raw: 
         listed = {one["jobId"]: one["bodySha256"] for one in client.get("/jobs").json()["data"]}
     assert response_of(intake, job_id).json()["data"]["bodySha256"] == listed[job_id] == digest
     finish(intake, job_id)
-    answer = response_of(intake, job_id, "/result")
-    assert [(one["id"][0]["value"], one["status"]) for one in answer.json()["data"]] == [
+    response = response_of(intake, job_id, "/result")
+    assert [(one["id"][0]["value"], one["status"]) for one in response.json()["data"]] == [
         (777_001, 201), (777_002, 200), (777_003, 201), (777_004, 200),
     ]  # fmt: skip
     stored = everything(raw, "sealed:")
@@ -91,8 +91,8 @@ def test_what_failed_is_sent_again_and_opens_as_a_job_of_its_own(intake: Intake)
     job_id = intake.send(*CASES[:2])
     finish(intake, job_id, (REFUSED, REFUSED))
     with intake.client() as client:
-        answer = client.post(f"/jobs/{job_id}/retry")
-    again = intake.store.jobs.job(answer.json()["job"]["jobId"])
+        response = client.post(f"/jobs/{job_id}/retry")
+    again = intake.store.jobs.job(response.json()["job"]["jobId"])
     (payload,) = intake.store.jobs.payloads(again.job_id, [0])
     assert payload is not None
     SEALS.opened(again.data_key, again.binding).key.open(Kind.PAYLOAD, ChunkRef(again.job_id, 0), payload)
@@ -141,9 +141,9 @@ def test_a_retry_that_was_made_to_be_another_job_gives_nothing(intake: Intake, r
         other = sender.put(path, content=a_batch(a_case(1))).json()["job"]["jobId"]
     raw.hset(intake.store.keys.job(job_id), "retried_as", other)
     with intake.client() as asking:
-        answer = asking.post(f"/jobs/{job_id}/retry")
-    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
-    assert other not in answer.text
+        response = asking.post(f"/jobs/{job_id}/retry")
+    assert (response.status_code, response.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
+    assert other not in response.text
 
 
 class Hand:
@@ -272,6 +272,6 @@ def test_a_key_that_was_made_to_stand_for_another_job_gives_nothing(
     fingerprint = raw.get(name).partition(b"|")[0]
     raw.set(name, fingerprint + b"|" + other.encode())
     with intake.client(**{"Idempotency-Key": key}) as client:
-        answer = client.put("/care-cases-batch", content=a_batch(a_case(1)))
-    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
-    assert other not in answer.text
+        response = client.put("/care-cases-batch", content=a_batch(a_case(1)))
+    assert (response.status_code, response.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
+    assert other not in response.text

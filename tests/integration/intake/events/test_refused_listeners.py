@@ -15,16 +15,18 @@ from tests.plain_http import http_get
 def test_an_id_of_another_stream_is_refused(intake: Intake, last_id: str) -> None:
     with intake.client() as client:
         for path in (f"/jobs/{a_job(intake)}/events", "/jobs/events"):
-            answer = client.get(path, headers={"last-event-id": last_id})
-            assert answer.status_code == 400
-            assert "Last-Event-ID is not an id of this stream" in answer.json()["error"]["detail"]
+            response = client.get(path, headers={"last-event-id": last_id})
+            assert response.status_code == 400
+            assert "Last-Event-ID is not an id of this stream" in response.json()["error"]["detail"]
 
 
 def test_a_job_of_another_is_as_one_that_never_was(intake: Intake) -> None:
     job_id = a_job(intake)
     with intake.client("bob") as client:
-        answers = [client.get(f"/jobs/{name}/events") for name in (job_id, "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", "x")]
-    assert {(answer.status_code, answer.json()["error"]["detail"]) for answer in answers} == {
+        responses = [
+            client.get(f"/jobs/{name}/events") for name in (job_id, "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", "x")
+        ]
+    assert {(response.status_code, response.json()["error"]["detail"]) for response in responses} == {
         (404, "There is no such job.")
     }
 

@@ -18,9 +18,9 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
     with http_client(timeout=60) as client:
         for path in [*others, *(f"/tools/flower{route}" for route in routes())]:
             for method in METHODS:
-                answer = client.request(method, url + path)
-                assert answer.status_code == 401, (method, path)
-                assert answer.headers["www-authenticate"].startswith("Basic ")
+                response = client.request(method, url + path)
+                assert response.status_code == 401, (method, path)
+                assert response.headers["www-authenticate"].startswith("Basic ")
         for wrong in (
             ("eve", "eve"),
             (USER, "a"),
@@ -33,8 +33,8 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
 
 
 def test_its_health_needs_no_password_from_this_machine_and_shows_nothing_else(flower: tuple[str, int]) -> None:
-    answer = http_get(f"{flower[0]}/tools/flower/healthcheck")
-    assert (answer.status_code, answer.text) == (200, "OK")
+    response = http_get(f"{flower[0]}/tools/flower/healthcheck")
+    assert (response.status_code, response.text) == (200, "OK")
 
 
 def test_from_another_machine_its_health_needs_the_password_as_everything_does(
