@@ -86,12 +86,12 @@ paused:{webhook}  (string; as long as an overloaded receiver asks; delivered, re
     exists while nothing is delivered to it
 attempts:{webhook}  (hash; entries until delivered or given up; delivered)
     job -> attempts at its next event that have failed
-undelivered:{webhook}  (zset; so many; delivered, replay)
+undelivered:{webhook}  (zset; the newest ones, up to a setting; delivered, replay)
     `{job}|{event as above}` -> ms at which it was given up
 webhook:{webhook}  (hash; for ever; delivered, replay)
     `delivered`, `attempts_failed`, `given_up` and `dropped`: totals; `failing_since_ms` and `reason` of the last
     attempts; `disabled_ms`: when the webhook was disabled
-housekeeping:{what}  (string; until the task is due again; try_acquire_interval, try_write)
+housekeeping:{what}  (string; until the task is due again; try_acquire, try_write)
     exists while a housekeeping task is not due; `write`: for a second after a test write
 rate:{client}  (string; a minute after the bucket is full again; spend)
     the time, in us, at which it is full

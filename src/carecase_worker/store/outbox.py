@@ -89,7 +89,10 @@ class Outbox:
         self._keys = client.keys
 
     def next_event(self, webhook: str, holder: str, lease: timedelta) -> tuple[JobEvent, int] | None:
-        """Take the lease of a webhook; return the next event that is due, and how many attempts have failed."""
+        """Take the lease of a webhook; return the next event that is due, and the number of failed attempts at it.
+
+        None if no event is due, another holder has the lease, or the webhook is disabled or paused.
+        """
         reply = self._run("deliver", webhook=webhook, holder=holder, lease_ms=milliseconds(lease))
         found = values_of(reply, _NextEvent)
         return (JobEvent.of(found.job, found.event.encode()), found.failed) if found.job else None
@@ -97,7 +100,10 @@ class Outbox:
     def note(
         self, webhook: str, holder: str, event: JobEvent, verdict: DeliveryVerdict, failure: "DeliveryFailure"
     ) -> bool:
-        """Record the result of an attempt; return False if another worker has taken over meanwhile."""
+        """Record the result of an attempt.
+
+        Return False if another worker has the lease meanwhile, or the event is no longer the next one of its job.
+        """
         noted = self._run(
             "delivered",
             webhook=webhook,

@@ -231,7 +231,7 @@ def test_every_answer_and_every_case_is_the_contracts(target: Target, plan: list
 
 @st.composite
 def crowded(draw: st.DrawFn) -> list[tuple[Run, int]]:
-    """Batches, in any order, that name a case often: most of them of sound cases, the others with some refused ones."""
+    """Batches, in any order, that name a case often: most of them of valid cases, the others with some refused ones."""
     taken = []
     for seq in draw(st.permutations(range(draw(st.integers(1, 3))))):
         cases = draw(CROWDED.filter(len))

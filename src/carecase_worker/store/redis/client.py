@@ -15,7 +15,7 @@ from carecase_worker.telemetry import Observe, unobserved
 
 
 class StoreClient:
-    """Connections to Redis for threads, shared by all that reads and writes jobs.
+    """Connections to Redis for threads, shared by all stores and queries.
 
     Every method raises StoreUnavailable if Redis is unreachable or rejects the command.
     """

@@ -26,7 +26,7 @@ class Standstill:
         self._jobs = jobs
 
     def untaken(self, database: str) -> timedelta | None:
-        """Return for how long no due work of a database has been taken; zero if some is, None if none is due.
+        """Return for how long no due work of a database has been taken: zero if workers take it, None if none is due.
 
         A database with an open circuit has no due work.
         """
@@ -50,7 +50,7 @@ class Standstill:
         return max(timedelta(0), now - max(min(accepted), from_epoch_ms(int(completed_ms or 0))))
 
     def everywhere(self, databases: Iterable[str]) -> timedelta | None:
-        """Return for how long no due work of any database has been taken, if that is too long; else None."""
+        """Return for how long no due work of any database has been taken, if longer than `untaken_after`; else None."""
         due = [age for database in databases if (age := self.untaken(database)) is not None]
         return min(due) if due and min(due) >= self._jobs.untaken_after else None
 
