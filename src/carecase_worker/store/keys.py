@@ -2,7 +2,8 @@
 
 key  (type; lifetime; written by), then its content:
 
-job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, purge, settle, rewrap)
+job:{job}  (hash; twice the retention once final; admit, place, claim, complete, release, cancel, purge, settle,
+rewrap)
     the job record, see `job.py`; its `data_key` opens payloads and results, and is destroyed with the field or record
 payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result, or until resubmitted;
 stage, discard, admit, complete, purge)
@@ -11,7 +12,7 @@ outcome:{job}  (hash; the retention once final; complete, purge)
     chunk number -> packed outcomes
 tally:{job}  (hash; the retention once final; complete, purge)
     chunk number -> the number of its items by outcome, in the order of the job's counts
-lease:{job}  (hash; a chunk's until complete; claim, release, complete, reclaim)
+lease:{job}  (hash; a chunk's until complete; place, claim, release, complete, reclaim)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`
 settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance in the database when this Redis first saw it
@@ -42,9 +43,10 @@ behind:{database}  (zset; a job's until that place is passed; place, complete, s
     a job that waits for all jobs up to a place in the order of acceptance -> that place
 working:{database}  (set; a job's from opened to final; admit, place, cancel, complete)
     jobs that are being applied
-holding  (hash; an entry while a process holds a chunk; claim, release, complete, reclaim)
+holding  (hash; an entry while a process holds a chunk; place, claim, release, complete, reclaim)
     `{job}:{n}` -> holder
-circuit:{database}  (string; as long as its circuit is not closed; claim, release, complete, reclaim)
+circuit:{database}  (string; as long as its circuit is not closed; place, claim, release, complete, overdue,
+reclaim)
     empty while the circuit is open; when half open, the process that probes the database
 failures:{database}  (string; until the database answers; release, complete)
     consecutive attempts that could not reach it
