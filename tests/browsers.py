@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Error, Page, Request
 from tests.acceptance.system import eventually
 
 DROPPED = "net::ERR_NETWORK_CHANGED"
@@ -19,16 +19,33 @@ class Opened:
 
     def goto(self, url: str, is_there: Callable[[], bool], before_again: Callable[[], object] = lambda: None) -> None:
         """Go to a page and wait until it is there; `before_again` is called when it is loaded once more."""
+        self._load(lambda: self.page.goto(url), is_there, before_again)
+
+    def reload(self, is_there: Callable[[], bool], before_again: Callable[[], object] = lambda: None) -> None:
+        """Reload the page, as `goto` loads it."""
+        self._load(self.page.reload, is_there, before_again)
+
+    def _load(
+        self, load: Callable[[], object], is_there: Callable[[], bool], before_again: Callable[[], object]
+    ) -> None:
+        def is_loaded() -> bool:
+            self._dropped.clear()
+            try:
+                load()
+            except Error as fault:
+                if DROPPED not in fault.message:
+                    raise
+                return False
+            return True
 
         def is_there_now() -> bool:
             if self._dropped:
-                self._dropped.clear()
-                self.page.reload()
                 before_again()
+                return is_loaded() and is_there()
             return is_there()
 
-        self.page.goto(url)
-        eventually(is_there_now, what=f"{url} is there")
+        eventually(is_loaded, what="the document of the page is loaded")
+        eventually(is_there_now, what=f"{self.page.url} is there")
 
     def _note(self, request: Request) -> None:
         if request.failure == DROPPED:

@@ -105,6 +105,8 @@ WRONG = [
     ("[clients.a.files.m]\ntrim = 'yes'", ["clients.a.files.m.trim: must be true or false"]),
     ("[clients.a.files.m]\ndelimiter = 'a'", [f"clients.a.files.m.delimiter: {DELIMITER}"]),
     ("[clients.a.files.m.columns]\nx = 5", [f"clients.a.files.m.columns: {TABLE}"]),
+    ("[clients.a]\nfiles = 5", ["clients.a.files: must be a section, as [clients.a.files.NAME]"]),
+    ("[clients.a.files]\nm = 5", ["clients.a.files.m: must be a section, as [clients.a.files.m]"]),
     ("clients = []", ["clients: must be a section, as [clients.NAME]"]),
     ("[databases]\nd = 'x'", ["databases.d: must be a section, as [databases.d]"]),
     ("[databases.d]", ["databases.d.url: is missing"]),

@@ -131,7 +131,7 @@ def _fault(detail: ErrorDetails) -> tuple[Place, str]:
     if len(place) < depth:
         return place, f"must be a section, as [{'.'.join((*place, 'NAME')[: depth - 1])}]"
     leaf = place[depth - 1]
-    if (section, leaf) == ("clients", "files") and len(place) > depth:
+    if (section, leaf) == ("clients", "files"):
         return _fault_of_file(place, detail)
     known = {field.alias or name: field for name, field in model.model_fields.items()}
     if leaf not in known:
@@ -148,7 +148,7 @@ def _fault_of_file(place: Place, detail: ErrorDetails) -> tuple[Place, str]:
     if place[-1] == "[key]" and len(place) == depth:
         return place[: depth - 1], "a name has letters, digits, _ and - only, 64 at most"
     if len(place) < depth:
-        return place, f"must be a section, as [{'.'.join(place)}]"
+        return place, f"must be a section, as [{'.'.join((*place, 'NAME')[: depth - 1])}]"
     leaf, known = place[depth - 1], FileSettings.model_fields
     if leaf not in known:
         return place[:depth], f"no such setting{nearest(leaf, known)}"

@@ -90,11 +90,54 @@ def test_a_reload_while_a_file_is_sent_does_not_double_it(
         visitor.send()
         expect(visitor.state()).to_have_text("Completed")
         ids.append(visitor.job_id())
-        page.reload()
+        visitor.reload()
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert ids[0] == ids[1]
     accepted = [job for job in jobs_of(system) if job["jobId"] == ids[0]]
     assert len(accepted) == 1
+
+
+def test_a_page_of_which_a_part_did_not_arrive_says_so_and_is_loaded_again_by_itself(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    for part in ("settings.json", "views/job.js"):
+        page.route(f"**/app/{part}", lambda route: route.abort())
+        page.goto(f"{visitor.url}/app#/jobs?state=failed")
+        expect(page.get_by_role("alert")).to_contain_text("A part of this page could not be loaded.")
+        page.unroute(f"**/app/{part}")
+        expect(page.get_by_label("API key")).to_be_visible()
+        assert page.url.endswith("/app#/jobs?state=failed"), "it is still the view that was asked for"
+        page.goto("about:blank")
+
+
+def test_a_page_that_never_starts_says_after_a_while_to_reload_it(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.route("**/app/start.js", lambda route: route.abort())
+    page.goto(f"{visitor.url}/app")
+    expect(page.get_by_text("The page is still loading. If it stays so, reload it.")).to_be_visible()
+
+
+def test_a_sign_in_that_gets_no_answer_is_tried_again_and_can_be_corrected_meanwhile(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.route(_LIST, lambda route: route.abort())
+    visitor.open()
+    page.get_by_label("API key").fill("wrong")
+    page.get_by_label("Bearer token").fill(visitor.bearer)
+    button = page.get_by_role("button", name="Sign in")
+    button.click()
+    notice = page.get_by_text("The service does not answer. The page tries again in")
+    expect(notice).to_be_visible()
+    page.unroute(_LIST)
+    expect(page.get_by_role("alert")).to_contain_text("API key")
+    page.route(_LIST, lambda route: route.abort())
+    button.click()
+    expect(notice).to_be_visible()
+    page.get_by_label("API key").fill(visitor.api_key)
+    page.unroute(_LIST)
+    button.click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 def test_a_file_that_had_been_accepted_before_is_noticed_and_can_be_sent_once_more(

@@ -26,12 +26,17 @@ class Visitor:
 
     def open(self, address: str = "") -> None:
         """Open the page; once more if a network has come or gone."""
+        Opened(self.page).goto(f"{self.url}/app{address}", self._has_heading, before_again=self._forget_dropped)
 
-        def forget() -> None:
-            self.said[:] = [text for text in self.said if DROPPED not in text]
+    def reload(self) -> None:
+        """Reload the page; once more if a network has come or gone."""
+        Opened(self.page).reload(self._has_heading, before_again=self._forget_dropped)
 
-        heading = self.page.get_by_role("heading").first
-        Opened(self.page).goto(f"{self.url}/app{address}", heading.is_visible, before_again=forget)
+    def _has_heading(self) -> bool:
+        return self.page.get_by_role("heading").first.is_visible()
+
+    def _forget_dropped(self) -> None:
+        self.said[:] = [text for text in self.said if DROPPED not in text]
 
     def sign_in(self, address: str = "") -> None:
         """Open the page, and sign in with key and token."""

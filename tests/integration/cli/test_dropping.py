@@ -2,6 +2,7 @@
 
 import csv
 import json
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -106,6 +107,40 @@ def test_a_file_that_cannot_be_read_is_filed_away_and_keeps_no_other_from_being_
     (row,) = acknowledged(tmp_path / "failed" / "a.csv.ack.csv")
     assert (row["status"], row["outcome"], row["body"]) == ("400", "failed", text)
     assert (tmp_path / "failed" / "a.csv").exists()
+
+
+def test_unreadable_files_of_one_name_are_all_kept(tmp_path: Path) -> None:
+    with dropping(tmp_path) as (one, _, _):
+        for text in ("first", "second", "third"):
+            (tmp_path / "a.csv").write_text(ROWS)
+            (unreadable,) = one.folder.taken(0, 0)
+            unreadable.unlink()
+            unreadable.mkdir()
+            (unreadable / text).touch()
+            assert one.send(unreadable) == Filed.FAILED
+    assert {kept.name for kept in (tmp_path / "failed").glob("a*.csv/*")} == {"first", "second", "third"}
+
+
+def test_a_file_that_cannot_be_read_for_now_stays_to_be_sent_again(tmp_path: Path) -> None:
+    """As on a network file system that does not respond; here this process may have no other file open."""
+    (tmp_path / "a.csv").write_text(ROWS)
+    with dropping(tmp_path, *applied()) as (one, _, printed):
+        (file,) = one.folder.taken(0, 0)
+        with no_file_can_be_opened():
+            assert one.send(file) == Filed.LATER
+        assert "a.csv: will be tried again." in printed.getvalue()
+        assert "(Too many open files)" in printed.getvalue()
+        assert send(one) == [Filed.DONE]
+
+
+@contextmanager
+def no_file_can_be_opened() -> Iterator[None]:
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, usual[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
 
 
 def test_what_was_wrong_with_the_options_can_be_corrected(tmp_path: Path) -> None:

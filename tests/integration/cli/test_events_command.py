@@ -62,7 +62,8 @@ def test_it_ends_with_what_became_of_the_job(carecase: Carecase, last: dict[str,
         assert carecase("events", JOB, "--url", peer.url).status == status
 
 
-def test_ctrl_c_keeps_what_was_shown(carecase: Carecase) -> None:
+def test_ctrl_c_keeps_what_was_shown_and_says_that_the_job_continues(carecase: Carecase) -> None:
     with answering(stream(None), Reply(200, silence_s=300)) as peer, ctrl_c_at(peer, 2):
         ran = carecase("events", JOB, "--url", peer.url)
-    assert (ran.status, ran.out, ran.err) == (130, "".join(LINES.splitlines(keepends=True)[:-1]), "")
+    advice = f"It continues by itself. To watch it: carecase status {JOB} --watch\n"
+    assert (ran.status, ran.out, ran.err) == (130, "".join(LINES.splitlines(keepends=True)[:-1]), advice)

@@ -17,7 +17,7 @@ FILES = Path(routes.__file__).parent / "static"
 NAMES = sorted(path.relative_to(FILES).as_posix() for path in FILES.rglob("*") if path.is_file())
 LEADS_BACK = "signed-in.html"
 """The document to which a provider leads people back: no other one refers to it."""
-REFERENCE = re.compile(r"""(?:href|src)="([\w/-]+\.\w+)"|(?:from|import) "(\.[^"]+)\"""")
+REFERENCE = re.compile(r"""(?:href|src)="([\w/-]+\.\w+)"|(?:from|import) ?\(?"(\.[^"]+)\"""")
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,11 @@ from carecase_worker.files.mapping import FileMapping
 _PIECE_BYTES = 1 << 20
 _REFUSED, _OPTIONS_REFUSED = 400, 422
 _ANY_FILE = Path("any")
-_UNREAD = "unread"
-"""Placeholder for the digest of an unreadable file."""
+_STAYS_UNREADABLE = (PermissionError, IsADirectoryError)
+
+
+class FileUnavailable(BatchUnreadable):
+    """A file that cannot be read now, as on a network file system that does not respond."""
 
 
 class Filed(Enum):
@@ -37,7 +40,7 @@ class Filed(Enum):
     DONE = "done"
     FAILED = "failed"
     LATER = "later"
-    """The service did not answer: the file stays where it is, to be sent again."""
+    """The service, or the file system, did not answer: the file stays where it is, to be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +92,14 @@ class Dropping:
         The Idempotency-Key is a digest, so that a repeated file becomes the same job. Raises CallerRefused, and other
         errors that the file did not cause: 422 for a whole batch is about the options, such as an unknown mapping.
         """
-        digest, name = _UNREAD, shown(file.name)
+        digest, name = "", shown(file.name)
         try:
             digest = _digest(file)
             sent = self._sent(file, self._key(digest))
             jobs = [self.client.wait(job) for job in sent.jobs]
             is_done = all(job.applied for job in jobs)
             target = self.folder.file_away(file, digest, self._acknowledged(jobs, sent.lines), is_done)
-        except (ServiceBusy, ServiceUnreachable, JobUnknown) as error:
+        except (FileUnavailable, ServiceBusy, ServiceUnreachable, JobUnknown) as error:
             self.console.print(f"{name}: will be tried again. {shown(error)}", markup=False)
             return Filed.LATER
         except (BatchUnreadable, RequestRefused) as error:
@@ -106,7 +109,8 @@ class Dropping:
             body = text.removeprefix(f"{error.status}: ")
             refused = ItemRow(None, None, error.status or _REFUSED, body, "failed")
             acknowledged = (acknowledgement.header(True), acknowledgement.rows([refused], True))
-            target = self.folder.file_away(file, digest, acknowledged, False)
+            distinct = digest or f"{file.lstat().st_ino:x}"  # unreadable files of one name are distinct, too
+            target = self.folder.file_away(file, distinct, acknowledged, False)
             self.console.print(f"{name}: refused. {shown(text)} It is now {shown(target)}", markup=False)
             return Filed.FAILED
         self._say(name, jobs, sent.is_repeated, target)
@@ -162,14 +166,16 @@ class _Sent:
 
 
 def _digest(file: Path) -> str:
-    """Return the digest of a file's content. Raises BatchUnreadable."""
+    """Return the digest of a file's content. Raises BatchUnreadable; FileUnavailable if it may be readable later."""
     digest = hashlib.sha256()
     try:
         with file.open("rb") as content:
             while piece := content.read(_PIECE_BYTES):
                 digest.update(piece)
-    except OSError as error:
+    except _STAYS_UNREADABLE as error:
         raise BatchUnreadable(
             f"{file}: cannot be read ({error.strerror}). Let this process read it, and put it into the folder again."
         ) from None
+    except OSError as error:
+        raise FileUnavailable(f"{file}: cannot be read now ({error.strerror}). Check its file system.") from None
     return digest.hexdigest()

@@ -12,7 +12,7 @@ import typer
 
 from carecase_worker.cli.connection import Json, ServiceFlags, with_service
 from carecase_worker.cli.ending import STATUS_INTERRUPTED, STATUS_SOME_FAILED, shown, standard_error
-from carecase_worker.cli.sending.progress import advise, follow_one, print_job, summary
+from carecase_worker.cli.sending.progress import advise, advise_of_open, follow_one, print_job, summary
 from carecase_worker.cli.sending.tables import cells_of, columns_of, print_items
 from carecase_worker.client.blocking import CareCases
 from carecase_worker.client.documents import Group, ItemResult
@@ -76,6 +76,7 @@ def events(
         try:
             final = client.follow(job, _print_json if as_json else _print_event, outcomes)
         except KeyboardInterrupt:
+            advise_of_open(job, standard_error())
             raise typer.Exit(STATUS_INTERRUPTED) from None
     raise typer.Exit(0 if final.applied else STATUS_SOME_FAILED)
 

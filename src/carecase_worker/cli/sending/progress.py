@@ -102,12 +102,17 @@ def offer_dry_run(console: Console, command: str) -> None:
     console.print(f"To see what the database would say, and what would change: {command} --dry-run", markup=False)
 
 
+def advise_of_open(job_id: str, console: Console) -> None:
+    """Print that a job continues, and the command that watches it."""
+    console.print(f"It continues by itself. To watch it: carecase status {job_id} --watch", markup=False)
+
+
 def advise(jobs: Sequence[Job], console: Console, sent_as: str = "") -> None:
     """Print the next commands if a job is not final or items failed; `sent_as` is the file that was sent."""
     open_jobs = [job for job in jobs if not job.final]
     not_applied = [job for job in jobs if job.final and not job.applied]
     for job in open_jobs[:_MOST_NAMED]:
-        console.print(f"It continues by itself. To watch it: carecase status {job.job_id} --watch", markup=False)
+        advise_of_open(job.job_id, console)
     for job in not_applied[:_MOST_NAMED]:
         count = job.failed + job.cancelled
         applied = "would not be applied" if job.dry_run else "not applied"

@@ -41,6 +41,15 @@ def test_they_sign_in_and_out_with_the_provider_and_nothing_of_it_is_stored(
     assert [text for text in visitor.said if "Failed to load resource" not in text] == []
 
 
+def test_a_request_for_the_providers_endpoints_that_gets_no_answer_is_repeated_unseen(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    visitor = come()
+    visitor.page.route("**/.well-known/openid-configuration", lambda route: route.abort(), times=1)
+    sign_in(visitor)
+    is_in(visitor)
+
+
 def test_a_wrong_api_key_is_shown_and_the_right_one_needs_no_second_window(
     come: Callable[..., Visitor], issuer: Issuer
 ) -> None:

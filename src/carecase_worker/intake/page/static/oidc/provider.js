@@ -71,7 +71,8 @@ const ALONE = { credentials: "omit", cache: "no-store", redirect: "error", refer
 
 async function publishedOf(configured) {
   const host = hostOf(configured);
-  const { status, json } = await fetchedJson(host, configured.issuer.replace(/\/$/, "") + DISCOVERY, {});
+  const ask = () => fetchedJson(host, configured.issuer.replace(/\/$/, "") + DISCOVERY, {});
+  const { status, json } = await ask().catch(ask); // a request that changes nothing may be repeated
   if (status !== 200) throw SignInFault.away(host);
   if (json.issuer !== configured.issuer) throw SignInFault.misfit(host, "it calls itself by another name than the setting oidc.issuer.");
   return json;

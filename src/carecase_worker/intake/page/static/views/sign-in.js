@@ -2,6 +2,7 @@
 
 import { element, setText } from "../dom.js";
 import { noticePlace, showFault } from "../notice.js";
+import { patiently } from "../pauses.js";
 
 /** Make the view. `reason` says why the last session ended, if it did. */
 export function signInView({ api, session, settings, signIn }, reason, signal) {
@@ -23,21 +24,28 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
     event.preventDefault();
     attempt.abort();
     attempt = new AbortController();
-    const { signal: left } = attempt;
+    const left = AbortSignal.any([signal, attempt.signal]);
     notices.clear();
     try {
       if (takesToken()) session.open(apiKey.value, token.value.replace(/^Bearer\s+/i, ""));
-      else session.open(apiKey.value, "", (tokens = await given(AbortSignal.any([signal, left]))));
-      button.disabled = true;
-      await api.jobs({ pageSize: 1 });
+      else session.open(apiKey.value, "", (tokens = await given(left)));
+      await patiently(accepted, { signal: left, onWait: showWaiting });
       session.confirm();
     } catch (fault) {
-      if (left.aborted || signal.aborted) return;
+      if (left.aborted) return;
       session.forget();
       showFault(notices, fault, null);
       button.disabled = false;
       (takesToken() || fault.status ? apiKey.input : button).focus();
     }
+  }
+  async function accepted() {
+    button.disabled = true;
+    await api.jobs({ pageSize: 1 }, attempt.signal);
+  }
+  function showWaiting(fault, seconds) {
+    showFault(notices, fault, seconds);
+    button.disabled = false;
   }
   /** Return tokens; the last ones are still good if only the API key is another one now. */
   async function given(left) {
