@@ -111,6 +111,22 @@ def test_several_processes_that_have_the_old_file_do_not_spoil_the_new_one(
     assert keys_in(path) == [1, 20, 21, 22]
 
 
+def test_processes_write_the_same_file_after_one_of_them_has_looked_for_it_while_it_was_away(
+    engine: Engine, path: Path
+) -> None:
+    away = path.with_name("away")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        assert other.submit(apply_elsewhere, path, 10, 1).result(60) == [CREATED]
+        path.rename(away)
+        with pytest.raises(TargetFailure):
+            apply(engine, UPSERT, a_case(20))
+        away.rename(path)
+        assert apply(engine, UPSERT, a_case(20)) == [CREATED]
+        assert other.submit(apply_elsewhere, path, 21, 1).result(60) == [CREATED]
+        assert apply(engine, UPSERT, a_case(22)) == [CREATED]
+    assert keys_in(path) == [1, 10, 20, 21, 22]
+
+
 def test_a_process_that_first_comes_after_the_change_does_not_take_the_old_log(
     engine: Engine, path: Path, backup: Path
 ) -> None:
