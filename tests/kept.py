@@ -19,9 +19,15 @@ class KeptDirectories:
         self._kept = kept
         self._otherwise = otherwise
         self._locks: list[IO[str]] = []
+        self._ready: dict[str, Path] = {}
 
     def directory(self, name: str, make: Callable[[Path], object], made_of: Sequence[str]) -> Path:
         """The directory of that name; `make` makes it, unless it has been made of the same texts, for this Python."""
+        if name not in self._ready:
+            self._ready[name] = self._made(name, make, made_of)
+        return self._ready[name]
+
+    def _made(self, name: str, make: Callable[[Path], object], made_of: Sequence[str]) -> Path:
         place = self._kept / name
         if not self._is_ours(place.with_suffix(".lock")):
             place = self._otherwise / name
