@@ -125,8 +125,8 @@ class Arena:
 
     def memory(self, role: str) -> tuple[int, int]:
         """The resident bytes of a part of the system, and how many of them are not pages of files."""
-        held = [found for pid in self.stack["processes"][role] for found in _of_each(pid, psutil.Process.memory_info)]
-        return sum(one.rss for one in held), sum(one.rss - one.shared for one in held)
+        sizes = [found for pid in self.stack["processes"][role] for found in _of_each(pid, psutil.Process.memory_info)]
+        return sum(one.rss for one in sizes), sum(one.rss - one.shared for one in sizes)
 
 
 @contextmanager

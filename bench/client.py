@@ -42,21 +42,21 @@ class Client:
         """Send a batch; its job's id. Raises BenchError if it is not accepted."""
         headers = {"vbasoftware-database": database, "Content-Type": "application/json"}
         path = "/care-cases-batch" if care_plan is None else f"/care-plans/{care_plan}/cases-batch"
-        _, answer = self._call("PUT", path, 202, headers, body)
-        return str(json.loads(answer)["job"]["jobId"])
+        _, content = self._call("PUT", path, 202, headers, body)
+        return str(json.loads(content)["job"]["jobId"])
 
     def job(self, job_id: str, **headers: str) -> tuple[dict[str, Any], bool]:
         """The job, and whether the intake has held the answer until there was something to say."""
-        held, answer = self._call("GET", f"/jobs/{job_id}", 200, headers)
-        return dict(json.loads(answer)["data"]), held
+        was_held, content = self._call("GET", f"/jobs/{job_id}", 200, headers)
+        return dict(json.loads(content)["data"]), was_held
 
     def ended(self, job_id: str, every_s: float = _POLL_CLOSELY_S) -> dict[str, Any]:
         """The job once it is final: by long polls where the intake has them, else by polls."""
         while True:
-            job, held = self.job(job_id, Prefer="wait=20")
+            job, was_held = self.job(job_id, Prefer="wait=20")
             if job["state"] in _FINAL:
                 return job
-            if not held:
+            if not was_held:
                 time.sleep(every_s)
 
     def final(self, job_id: str, every_s: float) -> dict[str, Any]:
@@ -75,10 +75,10 @@ class Client:
     ) -> tuple[bool, bytes]:
         self._connection.request(method, path, body, {**self._headers, **headers})
         response = self._connection.getresponse()
-        answer = response.read()
+        content = response.read()
         if response.status != expected:
-            raise BenchError(f"{method} {path} gave {response.status}: {answer[:500].decode()}")
-        return "Preference-Applied" in response.headers, answer
+            raise BenchError(f"{method} {path} gave {response.status}: {content[:500].decode()}")
+        return "Preference-Applied" in response.headers, content
 
 
 def send(access: Access, lines: Sequence[Batches]) -> Callable[[], float]:

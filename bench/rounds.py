@@ -58,8 +58,8 @@ class Spread:
     @classmethod
     def of(cls, figures: Iterable[float]) -> "Spread":
         """The spread of figures."""
-        held = sorted(figures)
-        return cls(median(held), held[0], held[-1])
+        ordered = sorted(figures)
+        return cls(median(ordered), ordered[0], ordered[-1])
 
 
 def ratio(rates: Rates, one: Race, other: Race) -> Spread | None:
@@ -129,6 +129,6 @@ class Rounds:
                 paths = [self.files.file(self.cases(race), _OLD_SEED)]
             sums = [self.files.sums[path] for path in paths]
             expected = Sum(sum(one.cases for one in sums), sum(one.priorities for one in sums))
-            held = self.arena.held(database, race.contestant.table)
-            if held != expected:
-                raise BenchError(f"{race.contestant.name}, {race.workload.name}: {held} instead of {expected}")
+            stored = self.arena.held(database, race.contestant.table)
+            if stored != expected:
+                raise BenchError(f"{race.contestant.name}, {race.workload.name}: {stored} instead of {expected}")

@@ -78,12 +78,12 @@ class Intake:
         """Send a batch, and wait until it is final."""
         began, cpu_s = time.monotonic(), self.cpu_s()
         with self.watched() as noted:
-            answer = self.client.put(
+            response = self.client.put(
                 "/care-cases-batch", content=_pieces(file), headers={"content-type": _TYPES[file.suffix]}
             )
-            assert answer.status_code == 202, answer.text
+            assert response.status_code == 202, response.text
             accepted_s = time.monotonic() - began
-            job = answer.json()["job"]
+            job = response.json()["job"]
             while job["state"] != "completed":
                 job = self.client.get(f"/jobs/{job['jobId']}", headers={"Prefer": "wait=30"}).json()["data"]
         assert not job["failed"], job

@@ -98,12 +98,12 @@ def observing(found: dict[Load, dict[Watched, list[Found]]]) -> Iterator[str]:
     for load, ways in found.items():
         plain = ways[Watched.NOT]
         cpu = median(sum(one.cpu.values()) for one in plain) / load.batches * 1000
-        told = [f"{median(one.applied_per_s for one in plain):,.1f}", f"{cpu:.2f}"]
+        cells = [f"{median(one.applied_per_s for one in plain):,.1f}", f"{cpu:.2f}"]
         for watched in TARGETS:
             rounds = list(zip(ways[watched], plain, strict=True))
-            told.append(_change(Spread.of(one.applied_per_s / other.applied_per_s for one, other in rounds)))
-            told.append(_change(Spread.of(sum(one.cpu.values()) / sum(other.cpu.values()) for one, other in rounds)))
-        rows.append((f"{load.size:,}", str(load.connections), *told))
+            cells.append(_change(Spread.of(one.applied_per_s / other.applied_per_s for one, other in rounds)))
+            cells.append(_change(Spread.of(sum(one.cpu.values()) / sum(other.cpu.values()) for one, other in rounds)))
+        rows.append((f"{load.size:,}", str(load.connections), *cells))
     heads = [
         f"{watched.value} (target {target:.0%}): {what}"
         for watched, target in TARGETS.items()
@@ -127,11 +127,11 @@ def latency(timings: dict[int, list[Timing]]) -> Iterator[str]:
     rows = (
         (
             f"{size:,}",
-            str(len(held)),
-            *_centiles_ms([one.accepted_s for one in held]),
-            *_centiles_ms([one.final_s for one in held]),
+            str(len(seconds)),
+            *_centiles_ms([one.accepted_s for one in seconds]),
+            *_centiles_ms([one.final_s for one in seconds]),
         )
-        for size, held in timings.items()
+        for size, seconds in timings.items()
     )
     heads = ("batch of, on an idle system", "times", "202 p50 ms", "p99", "final p50 ms", "p99")
     yield from table(heads, rows)
@@ -192,6 +192,6 @@ def _times(spread: Spread | None) -> str:
 
 
 def _centiles_ms(seconds: Sequence[float]) -> tuple[str, str]:
-    held = sorted(seconds)
-    middle, late = held[len(held) // 2], held[min(len(held) - 1, round(len(held) * 0.99))]
+    ordered = sorted(seconds)
+    middle, late = ordered[len(ordered) // 2], ordered[min(len(ordered) - 1, round(len(ordered) * 0.99))]
     return f"{1000 * middle:.1f}", f"{1000 * late:.1f}"

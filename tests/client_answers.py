@@ -53,7 +53,7 @@ def job(state: str = "running", **members: Any) -> dict[str, Any]:
     }
 
 
-def told(state: str = "running", **headers: str) -> Response:
+def job_response(state: str = "running", **headers: str) -> Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(200, named, json.dumps({"data": job(state), "error": None, "debug": {}}).encode())
 

@@ -23,11 +23,11 @@ class SentEvent:
 class Listening:
     """An open stream."""
 
-    def __init__(self, answer: httpx.Response) -> None:
-        self.answer = answer
+    def __init__(self, response: httpx.Response) -> None:
+        self.answer = response
         self.last_id = ""
         self.comments = 0
-        self._lines = answer.iter_lines()
+        self._lines = response.iter_lines()
 
     def events(self) -> Iterator[SentEvent]:
         """Each event but heartbeats, until the stream ends."""
@@ -66,7 +66,7 @@ class Listening:
 def listening(client: httpx.Client, path: str, last_id: str = "", **headers: str) -> Iterator[Listening]:
     """Listen as a browser would."""
     sent = {"accept": "text/event-stream", **({"last-event-id": last_id} if last_id else {}), **headers}
-    with client.stream("GET", path, headers=sent, timeout=30) as answer:
-        if answer.status_code == 200:
-            assert answer.headers["content-type"].startswith("text/event-stream")
-        yield Listening(answer)
+    with client.stream("GET", path, headers=sent, timeout=30) as response:
+        if response.status_code == 200:
+            assert response.headers["content-type"].startswith("text/event-stream")
+        yield Listening(response)

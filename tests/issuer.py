@@ -85,16 +85,16 @@ class Issuer:
             "nonce": nonce,
         } | self.faults.claims
         access = {"sub": subject, "aud": self.audience, "client_id": self.client_id, "jti": secrets.token_hex(8)}
-        told: dict[str, Any] = {
+        response: dict[str, Any] = {
             "access_token": self.signed(access),
             "id_token": self.signed({name: value for name, value in person.items() if value is not None}),
             "token_type": "Bearer",
             "expires_in": self.lifetime_s,
         }
         if self.gives_refresh_tokens:
-            told["refresh_token"] = secrets.token_urlsafe(16)
-            self.refresh_tokens[told["refresh_token"]] = subject
-        return told | self.faults.tokens
+            response["refresh_token"] = secrets.token_urlsafe(16)
+            self.refresh_tokens[response["refresh_token"]] = subject
+        return response | self.faults.tokens
 
     def is_asked_rightly(self, query: dict[str, str]) -> bool:
         """Whether an authorization request has all that one with PKCE and OpenID has."""
@@ -128,11 +128,11 @@ class Issuer:
         return self.tokens(asked["subject"], asked["nonce"])
 
     def _renewed(self, subject: str, used: str) -> dict[str, Any]:
-        told = self.tokens(subject, None)
+        response = self.tokens(subject, None)
         if not self.rotates:
-            del self.refresh_tokens[told.pop("refresh_token")]
+            del self.refresh_tokens[response.pop("refresh_token")]
             self.refresh_tokens[used] = subject
-        return told
+        return response
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -169,8 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "/authorize":
                 self._redirect(f"{query['redirect_uri']}?{urlencode(self._answer(query, form))}")
             case "/token":
-                told = self.issuer.granted(form)
-                self._json(200, told) if isinstance(told, dict) else self._json(400, {"error": told})
+                response = self.issuer.granted(form)
+                self._json(200, response) if isinstance(response, dict) else self._json(400, {"error": response})
             case "/revoke":
                 self.issuer.revoked.append(self.issuer.refresh_tokens.pop(form["token"]))
                 self._json(200, {})
@@ -188,12 +188,12 @@ class _Handler(BaseHTTPRequestHandler):
         }
 
     def _answer(self, query: dict[str, str], form: dict[str, str]) -> dict[str, str]:
-        told = {"state": query["state"], "iss": self.issuer.url}
+        parameters = {"state": query["state"], "iss": self.issuer.url}
         if "decline" in form:
-            return told | {"error": "access_denied"}
+            return parameters | {"error": "access_denied"}
         code = secrets.token_urlsafe(16)
         self.issuer.codes[code] = query | {"subject": form["user"]}
-        answer = {**told, "code": code, **self.issuer.faults.answer}
+        answer = {**parameters, "code": code, **self.issuer.faults.answer}
         return {name: value for name, value in answer.items() if value is not None}
 
     def _page(self, query: dict[str, str]) -> None:
@@ -208,11 +208,11 @@ class _Handler(BaseHTTPRequestHandler):
                 <button>Sign in</button> <button name="decline" value="1">Decline</button></form>""".encode(),
         )
 
-    def _json(self, status: int, told: dict[str, Any]) -> None:
+    def _json(self, status: int, document: dict[str, Any]) -> None:
         self._send(
             status,
             "application/json",
-            json.dumps(told).encode(),
+            json.dumps(document).encode(),
             {"Access-Control-Allow-Origin": self.issuer.faults.origin},
         )
 

@@ -17,7 +17,7 @@ def need(program: str, package: str) -> str:
 
 def lack(reason: str) -> NoReturn:
     """Leave a test that cannot be run here."""
-    told = f"NOT TESTED: {reason} (.ci/run does)"
+    text = f"NOT TESTED: {reason} (.ci/run does)"
     if os.environ.get("CI"):
-        pytest.fail(told)
-    pytest.skip(told)
+        pytest.fail(text)
+    pytest.skip(text)

@@ -64,7 +64,7 @@ def accepted(**members: Any) -> Reply:
     return Reply(202, {"data": None, "error": None, "debug": {}, "job": a_job(**{"state": "queued", **members})})
 
 
-def told(**members: Any) -> Reply:
+def job_reply(**members: Any) -> Reply:
     return Reply(200, {"data": a_job(**members), "error": None, "debug": {}})
 
 
@@ -73,9 +73,9 @@ def problem(status: int, detail: str = "So it is.", **headers: str) -> Reply:
     return Reply(status, {"data": None, "error": {"detail": detail}, "debug": {"activityID": "a-1"}}, named)
 
 
-def items(*told: tuple[int | None, int, str], pages: tuple[int, int] | None = None, **members: Any) -> Reply:
+def items(*outcomes: tuple[int | None, int, str], pages: tuple[int, int] | None = None, **members: Any) -> Reply:
     """A multi-status of items, each by key, status and body."""
-    data = [{"id": [{"key": "case_Key", "value": key}], "status": one, "body": body} for key, one, body in told]
+    data = [{"id": [{"key": "case_Key", "value": key}], "status": one, "body": body} for key, one, body in outcomes]
     for place, index in enumerate(members.get("indexes", ())):
         data[place]["index"] = index
     headers = {"x-pagination": json.dumps({"CurrentPage": pages[0], "TotalPages": pages[1]})} if pages else {}

@@ -11,9 +11,9 @@ VALKEY = re.compile(rb"(?<=valkey_version:)\d")
 
 
 @contextmanager
-def posing_as(version: int, port: int, told: "re.Pattern[bytes]" = POSTGRES) -> Iterator[int]:
+def posing_as(version: int, port: int, pattern: "re.Pattern[bytes]" = POSTGRES) -> Iterator[int]:
     """A port that passes on to `port`, where everything but the major version, of as many digits, stays as it is."""
-    with passing_on(port, lambda piece: told.sub(b"%d" % version, piece)) as way_in:
+    with passing_on(port, lambda piece: pattern.sub(b"%d" % version, piece)) as way_in:
         yield way_in
 
 

@@ -88,21 +88,21 @@ class Reference:
         if refused is not None:
             return refused
         version = (run.seq, place)
-        held = self.cases.get(row["case_Key"])
-        if held is None and self.is_passed_over(row):
+        present = self.cases.get(row["case_Key"])
+        if present is None and self.is_passed_over(row):
             return REFUSED
-        if held is None:
+        if present is None:
             self.cases[row["case_Key"]] = HeldCase(row, version, version)
             return CREATED
-        if held.version >= version:
-            if held.entered > version:
-                held.row = {**held.row, **{name: row[name] for name in ENTERED}}
-                held.entered = version
+        if present.version >= version:
+            if present.entered > version:
+                present.row = {**present.row, **{name: row[name] for name in ENTERED}}
+                present.entered = version
             return SUPERSEDED
-        if run.care_plan is not None and held.row["carePlan_Key"] != run.care_plan:
+        if run.care_plan is not None and present.row["carePlan_Key"] != run.care_plan:
             return OTHER_CARE_PLAN
         if self.is_passed_over(row):
             return REFUSED
-        held.row = {**row, **{name: held.row[name] for name in ENTERED}}
-        held.version = version
+        present.row = {**row, **{name: present.row[name] for name in ENTERED}}
+        present.version = version
         return UPDATED

@@ -72,9 +72,9 @@ def calls(servers: Services) -> list[str]:
     with first_calls() as sent, an_intake(servers.redis_url, prefix, encryption={"keys": keys}) as intake:
         sent.clear()
         with intake.client() as client:
-            answer = client.put("/care-plans/5/cases-batch", content=body)
-            assert answer.status_code == 202, answer.text
-            job_id = answer.json()["job"]["jobId"]
+            response = client.put("/care-plans/5/cases-batch", content=body)
+            assert response.status_code == 202, response.text
+            job_id = response.json()["job"]["jobId"]
             applied = subprocess.run(
                 [sys.executable, "-m", "tests.traced_worker", job_id, str(CHUNKS)],
                 cwd=ROOT,

@@ -49,7 +49,7 @@ class Intake:
         base = f"http://127.0.0.1:{self.port}"
         return httpx.Client(base_url=base, headers={**credentials, **headers}, transport=transport, timeout=60)
 
-    def told(self, **fields: object) -> dict[str, Any]:
+    def log_record(self, **fields: object) -> dict[str, Any]:
         """The line of the access log that has these fields."""
 
         def found() -> list[dict[str, Any]]:

@@ -106,11 +106,11 @@ class System:
         def accepted() -> str | None:
             try:
                 with self.client(database=database) as client:
-                    answer = client.put(path, json=cases, headers=key)
+                    response = client.put(path, json=cases, headers=key)
             except httpx.TransportError:
                 return None
-            assert answer.status_code in (202, 503), answer.text
-            return answer.json()["job"]["jobId"] if answer.status_code == 202 else None
+            assert response.status_code in (202, 503), response.text
+            return response.json()["job"]["jobId"] if response.status_code == 202 else None
 
         return str(eventually(accepted, what="the batch was accepted"))
 
@@ -118,10 +118,10 @@ class System:
         """The job document, or None while the service does not answer."""
         try:
             with self.client() as client:
-                answer = client.get(f"/jobs/{job_id}")
+                response = client.get(f"/jobs/{job_id}")
         except httpx.TransportError:
             return None
-        return answer.json()["data"] if answer.status_code == 200 else None
+        return response.json()["data"] if response.status_code == 200 else None
 
     def final(self, job_id: str, seconds: float = 300) -> dict[str, Any]:
         """The job document once the job is final."""
@@ -136,9 +136,9 @@ class System:
         """The items of the result, once the job is final."""
         self.final(job_id)
         with self.client() as client:
-            answer = client.get(f"/jobs/{job_id}/result")
-        assert answer.status_code == 207
-        return list(answer.json()["data"])
+            response = client.get(f"/jobs/{job_id}/result")
+        assert response.status_code == 207
+        return list(response.json()["data"])
 
     def query(self, statement: str, database: str = "demo") -> list[Any]:
         """The rows of a query on a target database."""

@@ -207,13 +207,13 @@ def busy(*answers: tuple[int, str | None]) -> Iterator[tuple[str, list[str]]]:
             status, retry_after = left.pop(0) if left else (202, None)
             names = ("total", "processed", "created", "updated", "superseded", "failed", "cancelled")
             job = {"jobId": "j", "state": "queued", "database": "demo", **dict.fromkeys(names, 0)}
-            told = json.dumps({"data": None, "error": {"detail": "Busy."}, "job": job}).encode()
+            content = json.dumps({"data": None, "error": {"detail": "Busy."}, "job": job}).encode()
             self.send_response(status)
             if retry_after:
                 self.send_header("Retry-After", retry_after)
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(content)
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass

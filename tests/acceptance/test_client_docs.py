@@ -20,7 +20,7 @@ def test_the_programs_of_the_page_run(system: System) -> None:
         "CARECASE_TOKEN": who["bearer"],
         "CARECASE_DATABASE": who["databases"][0],
     }
-    told = []
+    printed = []
     for program in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):
         ran = subprocess.run(
             [sys.executable, "-c", program],
@@ -30,8 +30,8 @@ def test_the_programs_of_the_page_run(system: System) -> None:
             timeout=300,
         )
         assert ran.returncode == 0, ran.stderr
-        told.append(ran.stdout.splitlines())
-    assert told == [
+        printed.append(ran.stdout.splitlines())
+    assert printed == [
         [f"completed: {count} created, 0 updated, 0 failed" for count in (1000, 1000, 500)],
         ["['Updated']"],
     ]

@@ -39,7 +39,7 @@ def offsets(system: System, role: str) -> list[float]:
     return [float(line.rpartition(" ")[2]) for line in lines if f'role="{role}"' in line]
 
 
-def told(log: Path) -> list[str]:
+def logged_reasons(log: Path) -> list[str]:
     """What a process says of its clock."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     return [line["reason"] for line in lines if line["event"] == "the clock is off"]
@@ -57,7 +57,7 @@ def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: in
             system.final(job["jobId"])
         ended = datetime.now(UTC)
         final = ahead.get(f"/jobs/{jobs[1]['jobId']}").json()["data"]
-        eventually(lambda: told(log), what="the log says so")
+        eventually(lambda: logged_reasons(log), what="the log says so")
         own = [
             line
             for line in http_get(f"{ahead.base_url}/metrics", timeout=60).text.splitlines()
@@ -72,7 +72,7 @@ def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: in
     )
     assert len(dates) == 4
     assert {date for row in dates for date in row} <= set(moments)
-    assert told(log) == ["this host's clock is 86400 s ahead of Redis's; synchronise both by NTP"]
+    assert logged_reasons(log) == ["this host's clock is 86400 s ahead of Redis's; synchronise both by NTP"]
     assert 86_395 < float(own[0].rpartition(" ")[2]) < 86_405
 
 
@@ -100,7 +100,7 @@ def test_a_worker_that_is_a_day_off_works_like_any_other(
         moments = [datetime.fromisoformat(job[name]) for name in ("submittedAt", "startedAt", "finishedAt")]
         assert [began, *moments, now] == sorted([began, *moments, now])
     side = "ahead of" if seconds > 0 else "behind"
-    assert told(log) == [f"this host's clock is 86400 s {side} Redis's; synchronise both by NTP"]
+    assert logged_reasons(log) == [f"this host's clock is 86400 s {side} Redis's; synchronise both by NTP"]
     assert any(
         line.startswith("fix") and "clocks: " in line and "86400 s" in line for line in doctor.stdout.splitlines()
     )

@@ -28,12 +28,12 @@ def logged(system: System, event: str) -> list[dict[str, object]]:
 def test_no_batch_waits_for_a_collector_and_the_end_sends_what_is_left(tmp_path: Path, first_key: int) -> None:
     port = free_port()
     with collecting() as collector:
-        told = {
+        variables = {
             "CARECASE_WORKER_PORT": str(port),
             "CARECASE_TRACING_ENDPOINT": collector.url,
             "CARECASE_TRACING_MAX_SPANS": str(MOST),
         }
-        with running(tmp_path, "--workers", "1", **told) as system:
+        with running(tmp_path, "--workers", "1", **variables) as system:
             collector.answers.clear()
             jobs = [system.send([a_case(first_key + number)]) for number in range(MOST)]
             states = {system.final(job_id)["state"] for job_id in jobs}

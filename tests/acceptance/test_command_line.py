@@ -102,7 +102,7 @@ def test_without_a_system_nearby_it_says_how_to_find_one(tmp_path: Path) -> None
 
 def test_the_schema_of_the_demo_fits(system: System) -> None:
     assert sorted(run("db", "check", cwd=system.place).stdout.splitlines()) == ["demo: fits", "demo_sqlite: fits"]
-    urls = {name: held["url"] for name, held in system.stack["databases"].items()}
+    urls = {name: database["url"] for name, database in system.stack["databases"].items()}
     config = system.place / "db.toml"
     config.write_text(f'[databases.demo_sqlite]\nurl = "{urls["demo_sqlite"]}"\n')
     assert run("db", "check", "--config", config.name, cwd=system.place).stdout == "demo_sqlite: fits\n"

@@ -50,36 +50,36 @@ def carecase(environment: dict[str, str], place: Path, *arguments: str) -> tuple
     )
     assert "Traceback" not in ran.stderr
     assert SECRET not in ran.stdout + ran.stderr
-    told: dict[str, list[str]] = {}
+    printed: dict[str, list[str]] = {}
     for line in ran.stdout.splitlines():
-        told.setdefault(line.partition(": ")[0], []).append(line.partition(": ")[2])
-    return ran.returncode, told
+        printed.setdefault(line.partition(": ")[0], []).append(line.partition(": ")[2])
+    return ran.returncode, printed
 
 
 def test_db_shows_each_database_and_is_not_delayed_by_one(environment: dict[str, str], tmp_path: Path) -> None:
     away, refused = "refuses connections", "rejects the user or the password"
-    status, told = carecase(environment, tmp_path, "db", "check")
+    status, printed = carecase(environment, tmp_path, "db", "check")
     assert status == 1
-    assert told["empty"][0] == "it is at revision none, not 0001: run carecase db upgrade"
-    assert told["newer"] == ["fits (it is at revision 9999, newer than this version's 0001, and only adds to it)"]
-    assert "run the newer version" in told["changed"][0]
-    assert told["changed"][1] == "it lacks column care_case.group_id"
-    assert away in told["away"][0]
-    assert refused in told["refused"][0]
+    assert printed["empty"][0] == "it is at revision none, not 0001: run carecase db upgrade"
+    assert printed["newer"] == ["fits (it is at revision 9999, newer than this version's 0001, and only adds to it)"]
+    assert "run the newer version" in printed["changed"][0]
+    assert printed["changed"][1] == "it lacks column care_case.group_id"
+    assert away in printed["away"][0]
+    assert refused in printed["refused"][0]
 
-    status, told = carecase(environment, tmp_path, "db", "upgrade")
+    status, printed = carecase(environment, tmp_path, "db", "upgrade")
     assert status == 1
-    assert told["empty"] == ["up to date"]
+    assert printed["empty"] == ["up to date"]
     for name in ("newer", "changed"):
-        (line,) = told[name]
+        (line,) = printed[name]
         assert "revision 9999, newer than this version's 0001" in line
-    assert away in told["away"][0]
-    assert refused in told["refused"][0]
+    assert away in printed["away"][0]
+    assert refused in printed["refused"][0]
 
-    status, told = carecase(environment, tmp_path, "db", "current")
+    status, printed = carecase(environment, tmp_path, "db", "current")
     assert status == 1
-    assert told["empty"] == ["database at revision 0001, this version at 0001"]
-    assert told["newer"] == ["database at revision 9999, newer, this version at 0001"]
+    assert printed["empty"] == ["database at revision 0001, this version at 0001"]
+    assert printed["newer"] == ["database at revision 9999, newer, this version at 0001"]
     assert carecase(environment, tmp_path, "db", "current", "--database", "newer")[0] == 0
     assert carecase(environment, tmp_path, "db", "check", "--database", "newer")[0] == 0
 
@@ -96,22 +96,22 @@ def test_a_worker_starts_whatever_its_databases_are_like_and_says_so(
         text=True,
     ) as worker:
         assert worker.stderr is not None
-        told: dict[str, str] = {}
+        printed: dict[str, str] = {}
         output = ""
         for line in worker.stderr:
             output += line
             page = json.loads(line)
             if page["event"] == "database as found at start":
-                told[page["database"]] = page["reason"]
+                printed[page["database"]] = page["reason"]
             if "ready" in page["event"]:
                 break
         worker.send_signal(signal.SIGTERM)
         output += worker.stderr.read()
     assert worker.returncode == 0
-    assert set(told) >= {"away", "changed", "newer", "refused"}
-    assert "refuses connections" in told["away"]
-    assert "lacks column care_case.group_id" in told["changed"]
-    assert "only adds to it" in told["newer"]
+    assert set(printed) >= {"away", "changed", "newer", "refused"}
+    assert "refuses connections" in printed["away"]
+    assert "lacks column care_case.group_id" in printed["changed"]
+    assert "only adds to it" in printed["newer"]
     assert SECRET not in output
 
 

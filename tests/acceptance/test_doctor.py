@@ -43,9 +43,9 @@ def test_what_is_away_is_reported(system: System) -> None:
     finally:
         system.kill(redis, signal.SIGCONT)
     assert ran.returncode == 1
-    (told,) = lines(ran, "fix")
-    assert told.startswith("redis: ")
-    assert "check that Redis runs" in told
+    (faults,) = lines(ran, "fix")
+    assert faults.startswith("redis: ")
+    assert "check that Redis runs" in faults
     assert "broker and workers are not checked before that is fixed" in ran.stdout
     assert ran.stdout.splitlines()[-1].startswith("1 thing to fix, ")
 
@@ -53,9 +53,9 @@ def test_what_is_away_is_reported(system: System) -> None:
 def test_a_wrong_password_of_redis_is_reported_once(servers: Services, tmp_path: Path) -> None:
     ran = doctor(tmp_path, REDIS_URL=servers.redis_url.replace(":secret@", ":wrong@"), JWT_SECRET=SECRET)
     assert ran.returncode == 1
-    told = [line for line in lines(ran, "fix") if not line.startswith(("clients", "databases"))]
-    assert [line.partition(": ")[0] for line in told] == ["redis"]
-    assert "refuses the credentials; check redis.url" in told[0]
+    faults = [line for line in lines(ran, "fix") if not line.startswith(("clients", "databases"))]
+    assert [line.partition(": ")[0] for line in faults] == ["redis"]
+    assert "refuses the credentials; check redis.url" in faults[0]
     assert "wrong" not in ran.stdout
 
 
@@ -87,7 +87,7 @@ def test_what_is_wrong_is_reported_with_what_to_do_and_without_secrets(servers: 
         ENCRYPTION_KEYS="k:" + "A" * 43 + "=",
     )
     assert ran.returncode == 1
-    told = lines(ran, "fix")
+    faults = lines(ran, "fix")
     expected = [
         ("clients.ann", "carecase keys new ann"),
         ("jwt.secret", "CARECASE_JWT_SECRET"),
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_reported_with_what_to_do_and_without_secrets(servers: 
         ("workers", "start: carecase worker"),
     ]
     for about, word in expected:
-        assert [line for line in told if line.startswith(f"{about}: ") and word in line], (about, told)
+        assert [line for line in faults if line.startswith(f"{about}: ") and word in line], (about, faults)
     assert any("more than the service needs" in line for line in lines(ran, "hint"))
     assert SECRET not in ran.stdout + ran.stderr
     assert "AAAA" not in ran.stdout + ran.stderr

@@ -11,7 +11,7 @@ BAD = {"case_Status": "far too long"}
 REAL = {"Would be created": "Created", "Would be updated": "Updated", "Unchanged": "Updated"}
 
 
-def held(system: System, first_key: int, database: str = "demo") -> tuple[list[Any], list[Any]]:
+def cases_and_ledger(system: System, first_key: int, database: str = "demo") -> tuple[list[Any], list[Any]]:
     """The cases of a test, and how many chunks the ledger has."""
     inside = f"case_key >= {first_key} AND case_key < {first_key + 100}"
     cases = system.query(f"SELECT * FROM care_case WHERE {inside} ORDER BY case_key", database)
@@ -38,12 +38,12 @@ def test_a_dry_run_says_what_the_real_run_then_does(system: System, first_key: i
         client.put("/care-cases-batch", json=[a_case(one, case_Reason="A"), a_case(two)])
         sent = client.put("/care-plans/6/cases-batch", json=[a_case(three, carePlan_Key=6)])
         assert [item["status"] for item in sent.json()["data"]] == [201]
-        before = held(system, first_key, database)
-        answer = client.put("/care-plans/5/cases-batch?dryRun=true", json=cases)
-        assert (answer.status_code, answer.headers["preference-applied"]) == (207, "wait=60")
-        assert held(system, first_key, database) == before
-        told = answer.json()["data"]
-        assert [(item["status"], item["body"], item.get("changes")) for item in told] == [
+        before = cases_and_ledger(system, first_key, database)
+        response = client.put("/care-plans/5/cases-batch?dryRun=true", json=cases)
+        assert (response.status_code, response.headers["preference-applied"]) == (207, "wait=60")
+        assert cases_and_ledger(system, first_key, database) == before
+        items = response.json()["data"]
+        assert [(item["status"], item["body"], item.get("changes")) for item in items] == [
             (200, "Would be updated", ["case_Reason", "case_Score"]),
             (200, "Unchanged", []),
             (409, "carePlan_Key: the case exists under another care plan", None),
@@ -51,7 +51,7 @@ def test_a_dry_run_says_what_the_real_run_then_does(system: System, first_key: i
             (200, "Would be updated", ["case_ID"]),
             (422, "case_Status: must have at most 8 characters", None),
         ]
-        job = client.get(f"/jobs/{answer.json()['debug']['activityID']}").json()["data"]
+        job = client.get(f"/jobs/{response.json()['debug']['activityID']}").json()["data"]
         of_real = client.get(f"/jobs/{sent.json()['debug']['activityID']}").json()["data"]
         assert (job["dryRun"], job["sequence"]) == (True, None)
         assert job["sawSequence"] >= of_real["sequence"]
@@ -59,22 +59,26 @@ def test_a_dry_run_says_what_the_real_run_then_does(system: System, first_key: i
         assert "dryRun" not in of_real
         assert "sawSequence" not in of_real
         real = client.put("/care-plans/5/cases-batch", json=cases)
-        assert [item["body"] for item in real.json()["data"]] == [REAL.get(item["body"], item["body"]) for item in told]
+        assert [item["body"] for item in real.json()["data"]] == [
+            REAL.get(item["body"], item["body"]) for item in items
+        ]
 
 
 def test_a_strict_dry_run_and_its_result_in_every_form(system: System, first_key: int) -> None:
     cases = [a_case(first_key), a_case(first_key + 1, **BAD)]
     with system.client() as client:
-        answer = client.put("/care-cases-batch?dryRun=true", json=cases, headers={"Prefer": "handling=strict, wait=60"})
-        assert [item["status"] for item in answer.json()["data"]] == [424, 422]
+        response = client.put(
+            "/care-cases-batch?dryRun=true", json=cases, headers={"Prefer": "handling=strict, wait=60"}
+        )
+        assert [item["status"] for item in response.json()["data"]] == [424, 422]
         accepted = client.put("/care-cases-batch?dryRun=true", json=[a_case(first_key), a_case(first_key)])
         assert accepted.status_code == 202
         assert accepted.json()["job"]["dryRun"] is True
         job_id = accepted.json()["job"]["jobId"]
         assert "sawSequence" not in accepted.json()["job"]
         system.final(job_id)
-        told = client.get(f"/jobs/{job_id}/result", headers={"Accept": "text/csv"}).text
-        assert told.splitlines() == [
+        output = client.get(f"/jobs/{job_id}/result", headers={"Accept": "text/csv"}).text
+        assert output.splitlines() == [
             "index,case_Key,status,body,changes",
             f"0,{first_key},201,Would be created,",
             f"1,{first_key},200,Unchanged,",
@@ -87,7 +91,7 @@ def test_a_strict_dry_run_and_its_result_in_every_form(system: System, first_key
             ", ", ","
         ).replace(": ", ":")
         assert client.post(f"/jobs/{job_id}/retry").status_code == 409
-    assert held(system, first_key)[0] == []
+    assert cases_and_ledger(system, first_key)[0] == []
 
 
 def test_it_is_another_batch_than_the_real_one_and_not_validated_only(system: System, first_key: int) -> None:
@@ -108,8 +112,8 @@ def test_it_is_recorded_counted_and_logged_as_what_it_is(system: System, first_k
     label = '{database="demo"}'
     applied, rehearsed = tally(system, "carecase_items_total"), tally(system, "carecase_dry_run_items")
     with system.client(Prefer="wait=60") as client:
-        answer = client.put("/care-cases-batch?dryRun=true", json=[a_case(first_key)])
-    job_id = answer.json()["debug"]["activityID"]
+        response = client.put("/care-cases-batch?dryRun=true", json=[a_case(first_key)])
+    job_id = response.json()["debug"]["activityID"]
     name = f"carecase_dry_run_items_total{label}"
     eventually(lambda: tally(system, name).get(name) == rehearsed.get(name, 0) + 1, what="the item was counted")
     assert tally(system, "carecase_items_total") == applied
@@ -132,12 +136,12 @@ def test_the_command_line_says_what_would_change(system: System, first_key: int)
         ran = run("submit", name, *options, cwd=system.place)
         return ran.returncode, ran.stdout
 
-    status, told = sent("dry.json", "--dry-run")
-    assert (status, "dry run" in told, "would be: 3 created" in told) == (0, True, True)
-    assert held(system, first_key)[0] == []
+    status, output = sent("dry.json", "--dry-run")
+    assert (status, "dry run" in output, "would be: 3 created" in output) == (0, True, True)
+    assert cases_and_ledger(system, first_key)[0] == []
     assert sent("dry.json")[0] == 0
-    status, told = sent("dry.json", "--dry-run", case_Reason="B")
-    assert (status, "would be: 0 created, 3 updated" in told, told.splitlines()[-1]) == (
+    status, output = sent("dry.json", "--dry-run", case_Reason="B")
+    assert (status, "would be: 0 created, 3 updated" in output, output.splitlines()[-1]) == (
         0,
         True,
         "would change: 3 case_Reason",

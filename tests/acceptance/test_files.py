@@ -28,9 +28,9 @@ def test_a_file_is_applied_and_each_row_answered_with_its_line(system: System) -
         f'{first + n},5,{"maybe" if n == 1200 else "false"},"00{n}{chr(10) if n == 3 else ""}",OPEN\r\n'
         for n in range(2500)
     )
-    answer = put(system, gzip.compress((HEADER + rows).encode()), content_encoding="gzip")
-    assert answer.status_code == 207, answer.text
-    items = answer.json()["data"]
+    response = put(system, gzip.compress((HEADER + rows).encode()), content_encoding="gzip")
+    assert response.status_code == 207, response.text
+    items = response.json()["data"]
     assert [item["line"] for item in items] == [2, 3, 4, 5, *range(7, 2503)]
     assert [(item["line"], item["body"]) for item in items if item["status"] != 201] == [
         (1203, "do_Not_Contact: must be true or false")
@@ -44,27 +44,27 @@ def test_a_file_is_applied_and_each_row_answered_with_its_line(system: System) -
 def test_the_acknowledgement_comes_in_the_order_of_the_rows(system: System, first_key: int) -> None:
     first, second = first_key + 1, first_key
     lines = f"{first},5,false,a,OPEN\r\n\r\n{second},6,false,b,OPEN\r\n"
-    answer = put(system, f"{HEADER}{lines}".encode(), accept="text/csv")
-    assert answer.headers["content-type"].startswith("text/csv")
-    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    response = put(system, f"{HEADER}{lines}".encode(), accept="text/csv")
+    assert response.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(response.text, newline="")))
     assert [(row["line"], row["case_Key"], row["status"], row["field"]) for row in rows] == [
         ("2", str(first), "201", ""),
         ("4", str(second), "422", "carePlan_Key"),
     ]
     with system.client(accept="text/csv") as client:
-        again = client.get(f"{answer.headers['location']}/result")
-        failed = client.get(f"{answer.headers['location']}/result", params={"outcome": "failed"})
-    assert again.text == answer.text
-    assert failed.text.splitlines() == [answer.text.splitlines()[0], answer.text.splitlines()[2]]
+        again = client.get(f"{response.headers['location']}/result")
+        failed = client.get(f"{response.headers['location']}/result", params={"outcome": "failed"})
+    assert again.text == response.text
+    assert failed.text.splitlines() == [response.text.splitlines()[0], response.text.splitlines()[2]]
 
 
 def test_of_a_bad_file_nothing_is_enqueued(system: System) -> None:
     with system.client() as client:
         before = client.get("/jobs").headers["x-pagination"]
         rows = "".join(f"{n},5,false,a,OPEN\r\n" for n in range(5000))
-        answer = put(system, (HEADER + rows + "Total,5000\r\n").encode())
-        assert answer.status_code == 400
-        assert answer.json()["error"]["detail"].startswith("Line 5002 has 2 cells, and there are 5 columns.")
+        response = put(system, (HEADER + rows + "Total,5000\r\n").encode())
+        assert response.status_code == 400
+        assert response.json()["error"]["detail"].startswith("Line 5002 has 2 cells, and there are 5 columns.")
         assert client.get("/jobs").headers["x-pagination"] == before
 
 
@@ -122,8 +122,8 @@ def test_a_watched_folder_sends_each_file_once_and_files_it_away(
     assert sorted(one.name for one in failed.iterdir()) == [
         "ragged.csv", "ragged.csv.ack.csv", "rule.csv", "rule.csv.ack.csv",
     ]  # fmt: skip
-    told = list(csv.DictReader((failed / "rule.csv.ack.csv").open(newline="")))
-    columns = [(one["index"], one["status"], one["field"], one["line"]) for one in told]
+    rows = list(csv.DictReader((failed / "rule.csv.ack.csv").open(newline="")))
+    columns = [(one["index"], one["status"], one["field"], one["line"]) for one in rows]
     assert columns == [("0", "201", "", "2"), ("1", "422", "case_Key", "3")]
     (refused,) = csv.DictReader((failed / "ragged.csv.ack.csv").open(newline=""))
     assert (refused["status"], refused["body"].startswith("Line 4 has 1 cell")) == ("400", True)
@@ -148,8 +148,8 @@ def test_a_watched_folder_is_exact_over_kills(system: System, tmp_path: Path, fi
     ended = run("drop", str(tmp_path), "--settle", "0", "--once", cwd=system.place)
     assert ended.returncode == 0, ended.stderr
     assert sorted(one.name for one in (tmp_path / "done").iterdir()) == ["rows.csv", "rows.csv.ack.csv"]
-    told = list(csv.DictReader((tmp_path / "done" / "rows.csv.ack.csv").open(newline="")))
-    assert [(int(one["line"]), one["status"]) for one in told] == [(n + 2, "201") for n in range(900)]
+    rows = list(csv.DictReader((tmp_path / "done" / "rows.csv.ack.csv").open(newline="")))
+    assert [(int(one["line"]), one["status"]) for one in rows] == [(n + 2, "201") for n in range(900)]
     with system.client() as client:
         assert json.loads(client.get("/jobs").headers["x-pagination"])["TotalCount"] == before + 1
 

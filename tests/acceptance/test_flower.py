@@ -14,8 +14,8 @@ from tests.plain_http import http_client, http_get
 
 @pytest.fixture
 def flower(system: System) -> httpx.Client:
-    held = system.stack["flower"]
-    return http_client(base_url=held["url"], auth=(held["user"], held["password"]), timeout=30)
+    page = system.stack["flower"]
+    return http_client(base_url=page["url"], auth=(page["user"], page["password"]), timeout=30)
 
 
 def test_nobody_sees_it_without_the_password(system: System) -> None:
@@ -25,8 +25,8 @@ def test_nobody_sees_it_without_the_password(system: System) -> None:
 
 
 def test_the_url_that_is_printed_is_the_page(system: System) -> None:
-    held = system.stack["flower"]
-    shown = http_get(held["url"], auth=(held["user"], held["password"]), follow_redirects=True)
+    page = system.stack["flower"]
+    shown = http_get(page["url"], auth=(page["user"], page["password"]), follow_redirects=True)
     assert shown.status_code == 200
     assert "Flower" in shown.text
 
@@ -70,12 +70,12 @@ LINE = re.compile(r"(\d+) (created|updated|superseded|failed|cancelled)")
 
 def items_of(tasks: "dict[str, dict[str, str]]", job_ids: "set[str]") -> Counter[str]:
     """The items by outcome in the lines of the tasks of some jobs, whatever became of the tasks."""
-    told = [f"{task['result']} {task['exception']}" for task in tasks.values()]
+    lines = [f"{task['result']} {task['exception']}" for task in tasks.values()]
     return Counter(
         {
             outcome: sum(
                 int(count)
-                for line in told
+                for line in lines
                 if any(job_id in line for job_id in job_ids)
                 for count, name in LINE.findall(line)
                 if name == outcome

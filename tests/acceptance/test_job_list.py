@@ -17,10 +17,10 @@ def test_jobs_are_listed_newest_first_in_pages(system: System, first_key: int) -
         one = client.get(f"/jobs/{sent[4]}").json()["data"]
     assert [job["jobId"] for job in (*newest.json()["data"], *next_ones.json()["data"])] == sent[:0:-1]
     assert newest.json()["data"][0] == one
-    told = json.loads(newest.headers["x-pagination"])
-    assert (told["CurrentPage"], told["PageSize"]) == (1, 2)
-    assert told["TotalCount"] >= 5
-    assert told["TotalPages"] == -(-told["TotalCount"] // 2)
+    document = json.loads(newest.headers["x-pagination"])
+    assert (document["CurrentPage"], document["PageSize"]) == (1, 2)
+    assert document["TotalCount"] >= 5
+    assert document["TotalPages"] == -(-document["TotalCount"] // 2)
 
 
 def test_jobs_are_chosen_by_state_and_database(system: System, first_key: int) -> None:

@@ -63,12 +63,12 @@ def test_nobody_waits_longer_than_is_configured(hasty: System) -> None:
     try:
         with hasty.client() as client:
             began = time.monotonic()
-            answer = client.put("/care-cases-batch", json=[a_case(2)], headers={"Prefer": "wait=40"})
+            response = client.put("/care-cases-batch", json=[a_case(2)], headers={"Prefer": "wait=40"})
             assert 5 <= time.monotonic() - began < 30
     finally:
         for pid in pool:
             hasty.kill(pid, signal.SIGCONT)
-    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "wait=5")
+    assert (response.status_code, response.headers["preference-applied"]) == (202, "wait=5")
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(hasty: System) -> None:
@@ -78,12 +78,12 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(hasty: System) -> None:
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         head = f"PUT /care-cases-batch HTTP/1.1\r\nHost: x\r\n{headers}\r\nContent-Type: text/json\r\n"
         connection.sendall(f"{head}Content-Length: 1000\r\n\r\n[{{".encode())
-        answer = b""
+        response = b""
         while piece := connection.recv(65536):
-            answer += piece
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'"status":408' in answer
-    assert b"connection: close" in answer.lower()
+            response += piece
+    assert response.startswith(b"HTTP/1.1 408 ")
+    assert b'"status":408' in response
+    assert b"connection: close" in response.lower()
 
 
 def test_a_stop_answers_those_who_wait(hasty: System) -> None:

@@ -26,10 +26,10 @@ def test_a_batch_is_accepted_applied_and_answered_item_by_item(system: System, f
             "/care-plans/5/cases-batch", content=body, headers={"Content-Type": "application/json; charset=utf-8"}
         )
     assert accepted.status_code == 202
-    answer = accepted.json()
-    job = answer["job"]
-    assert (answer["data"], answer["error"]) == (None, None)
-    assert answer["debug"]["activityID"] == job["jobId"]
+    document = accepted.json()
+    job = document["job"]
+    assert (document["data"], document["error"]) == (None, None)
+    assert document["debug"]["activityID"] == job["jobId"]
     assert accepted.headers["location"] == f"/jobs/{job['jobId']}"
     assert 1 <= int(accepted.headers["retry-after"]) <= 60
     assert UUID(job["jobId"]).version == 7
@@ -107,9 +107,9 @@ def test_an_item_that_no_parser_likes_is_answered_alone(system: System, first_ke
             assert sent.status_code == 202, sent.text
             result = system.result(sent.json()["job"]["jobId"])
             assert [item["id"][0]["value"] for item in result] == [first_key + n for n in range(5)]
-            told = [item["body"] for item in result]
-            assert {*told[:2]} <= {"Created", "Updated"}
-            assert told[2:] == [
+            bodies = [item["body"] for item in result]
+            assert {*bodies[:2]} <= {"Created", "Updated"}
+            assert bodies[2:] == [
                 "case_ID: must not contain U+0000 or a lone surrogate",
                 "item: must have at most 262144 bytes",
                 "case_ID: must not contain U+0000 or a lone surrogate",

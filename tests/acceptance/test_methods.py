@@ -39,8 +39,8 @@ def test_a_path_says_which_methods_it_takes(system: System, path: str, methods: 
     assert options.status_code == 204
     assert wrong.status_code == wrong.json()["error"]["status"] == 405
     assert wrong.json()["debug"]["activityID"]
-    for answer in (options, wrong):
-        assert {method.strip() for method in answer.headers["allow"].split(",")} == methods
+    for response in (options, wrong):
+        assert {method.strip() for method in response.headers["allow"].split(",")} == methods
 
 
 def test_a_path_that_is_not_there_has_no_options(system: System) -> None:

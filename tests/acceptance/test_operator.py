@@ -41,8 +41,8 @@ def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_tak
     assert not stack_file.exists()
     assert [process for process in family if process.is_running()] == []
     for part in ("intake", "worker-1", "flower"):
-        said = (system.data_dir / "logs" / f"{part}.log").read_text()
-        assert "cannot be reached" not in said, "Redis goes when nobody needs it any more"
+        output = (system.data_dir / "logs" / f"{part}.log").read_text()
+        assert "cannot be reached" not in output, "Redis goes when nobody needs it any more"
     with running(tmp_path, "--workers", "1") as system:
         assert system.final(job_id) == before
         assert urls_of(system) == urls
@@ -173,10 +173,10 @@ def test_it_says_that_it_waits_for_another_start_and_can_be_stopped_meanwhile(tm
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = subprocess.Popen([*COMMAND, "up"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        told = process.stderr.readline()
+        line = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-    assert "another carecase up" in told
+    assert "another carecase up" in line
 
 
 def test_up_says_which_configuration_it_used(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System,
     before = len(system.logs())
 
     def lines(event: str) -> list[dict[str, str]]:
-        told = [line for line in system.logs().splitlines() if f'"{event}"' in line]
-        return [json.loads(line) for line in told if json.loads(line)["event"] == event]
+        log_linesrds = [line for line in system.logs().splitlines() if f'"{event}"' in line]
+        return [json.loads(line) for line in log_linesrds if json.loads(line)["event"] == event]
 
     seen, seen_back = len(lines("database is away")), len(lines("database is back"))
     allow_connections(system, False)
@@ -78,10 +78,10 @@ def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System,
         allow_connections(system, True)
     assert system.final(waiting)["created"] == 3000
     eventually(lambda: len(lines("database is back")) > seen_back, what="that it is back is logged")
-    told = lines("database is away")[seen:]
-    assert {line["database"] for line in told} == {"demo"}
+    records = lines("database is away")[seen:]
+    assert {line["database"] for line in records} == {"demo"}
     processes = len(system.pool(0)) + len(system.pool(1))
-    assert len(told) <= 3 * processes, "a line for each cause that a process met: ended, not accepting"
+    assert len(records) <= 3 * processes, "a line for each cause that a process met: ended, not accepting"
     assert lines("database is back")[-1]["database"] == "demo"
     new = system.logs()[before:]
     assert str(first_key) not in new
@@ -92,8 +92,8 @@ def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: i
     body = a_batch(*(a_case(first_key + n) for n in range(60_000)))
     with system.client() as client:
         headers = {"Content-Type": "application/json"}
-        answers = [client.put("/care-cases-batch", content=body, headers=headers) for _ in range(3)]
-    large = [answer.json()["job"]["jobId"] for answer in answers]
+        responses = [client.put("/care-cases-batch", content=body, headers=headers) for _ in range(3)]
+    large = [response.json()["job"]["jobId"] for response in responses]
     small = system.send([a_case(first_key + 900_000 + n) for n in range(10)])
     assert system.final(small)["created"] == 10
     states = [(system.job(job_id) or {})["state"] for job_id in large]
@@ -131,9 +131,9 @@ def test_what_was_cancelled_can_be_sent_again(system: System, first_key: int) ->
         cancelled = system.final(job_id)["cancelled"]
         assert cancelled > 1
         key = {"Idempotency-Key": f"again {first_key}"}
-        answers = [client.post(f"/jobs/{job_id}/retry", headers=key) for _ in range(2)]
-        assert [answer.status_code for answer in answers] == [202, 202]
-        (again,) = {answer.json()["job"]["jobId"] for answer in answers}
+        responses = [client.post(f"/jobs/{job_id}/retry", headers=key) for _ in range(2)]
+        assert [response.status_code for response in responses] == [202, 202]
+        (again,) = {response.json()["job"]["jobId"] for response in responses}
         assert client.post(f"/jobs/{job_id}/retry").status_code == 202
         without_key = {client.post(f"/jobs/{job_id}/retry").json()["job"]["jobId"] for _ in range(2)}
         assert len(without_key) == 1, "asked twice without a key, it is one job"
@@ -160,8 +160,8 @@ def test_an_item_over_which_a_trigger_fails_is_refused_alone_and_nobody_waits(sy
         system.execute("DROP FUNCTION fail()")
     assert [place for place, item in enumerate(result) if item["status"] != 201] == [3]
     assert result[3]["status"] == 500
-    told = [json.loads(line) for line in system.logs().splitlines() if job in line and "42883" in line]
-    assert [(line["database"], line["count"]) for line in told] == [("demo", 1)]
+    records = [json.loads(line) for line in system.logs().splitlines() if job in line and "42883" in line]
+    assert [(line["database"], line["count"]) for line in records] == [("demo", 1)]
     released = [json.loads(line) for line in system.logs().splitlines() if job in line and "released" in line]
     assert [line for line in released if line["reason"] not in ENDED_BEFORE] == []
     with system.client() as client:

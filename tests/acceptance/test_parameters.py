@@ -43,16 +43,16 @@ def test_a_bad_parameter_is_refused_with_what_is_allowed(system: System, call: s
     method, path, *header = call.split(" ")
     headers = dict(one.split("=", 1) for one in header)
     with system.client() as client:
-        answer = client.request(method, path, headers=headers, json=[a_case(1)] if method == "PUT" else None)
-    assert answer.status_code == 400
+        response = client.request(method, path, headers=headers, json=[a_case(1)] if method == "PUT" else None)
+    assert response.status_code == 400
     if method != "HEAD":
-        detail = answer.json()["error"]["detail"]
+        detail = response.json()["error"]["detail"]
         assert words in detail
         assert "secret-value" not in detail
 
 
 def test_a_method_that_is_not_allowed_is_answered_with_those_that_are(system: System) -> None:
     with system.client() as client:
-        answer = client.post("/care-cases-batch", json=[a_case(1)])
-    assert answer.status_code == 405
-    assert answer.json()["error"]["detail"].endswith("It allows PUT, OPTIONS.")
+        response = client.post("/care-cases-batch", json=[a_case(1)])
+    assert response.status_code == 405
+    assert response.json()["error"]["detail"].endswith("It allows PUT, OPTIONS.")

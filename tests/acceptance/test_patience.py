@@ -81,11 +81,11 @@ def test_every_command_ends_in_time_with_what_to_do(ran: dict[str, Ran], frozen:
     for command, one in ran.items():
         assert one.status in (1, 2), command
         assert one.seconds - one.first < 30, command  # the start itself takes long on a busy machine
-        told = "\n".join([*one.lines, one.output])
-        assert str(frozen) in told
-        assert "heck" in told, "what to check"
-        assert "report" not in told.lower()
-        assert SECRET not in told
+        text = "\n".join([*one.lines, one.output])
+        assert str(frozen) in text
+        assert "heck" in text, "what to check"
+        assert "report" not in text.lower()
+        assert SECRET not in text
 
 
 def test_the_client_says_which_url_it_used_and_by_what(ran: dict[str, Ran], frozen: int) -> None:

@@ -77,18 +77,18 @@ def test_probes_need_no_prefix(intake: Intake) -> None:
             assert client.get(path).status_code == 404, path
 
 
-@pytest.mark.parametrize("told", ["/other", "/other/", "other"])
+@pytest.mark.parametrize("prefix", ["/other", "/other/", "other"])
 @pytest.mark.parametrize("base", ["", "/other"])
-def test_a_named_proxy_may_set_the_prefix(intake: Intake, base: str, told: str) -> None:
-    with intake.client(PROXY, **{"X-Forwarded-Prefix": told}) as client:
+def test_a_named_proxy_may_set_the_prefix(intake: Intake, base: str, prefix: str) -> None:
+    with intake.client(PROXY, **{"X-Forwarded-Prefix": prefix}) as client:
         require_prefix(client, base, "/other")
 
 
-@pytest.mark.parametrize("told", ["", "//", "https://evil.example", "/a b", "/a/../b", "/a\\b", '/"', "/\u00e9"])
-def test_a_prefix_that_can_be_none_is_not_taken(intake: Intake, told: str) -> None:
+@pytest.mark.parametrize("prefix", ["", "//", "https://evil.example", "/a b", "/a/../b", "/a\\b", '/"', "/\u00e9"])
+def test_a_prefix_that_can_be_none_is_not_taken(intake: Intake, prefix: str) -> None:
     with intake.client(PROXY) as client:
-        answer = client.get("/jobs/x", headers=[(b"X-Forwarded-Prefix", told.encode("latin-1"))])
-    assert answer.json()["error"]["instance"] == "/tools/carecase/jobs/x"
+        response = client.get("/jobs/x", headers=[(b"X-Forwarded-Prefix", prefix.encode("latin-1"))])
+    assert response.json()["error"]["instance"] == "/tools/carecase/jobs/x"
 
 
 def test_only_named_proxies_are_believed(intake: Intake) -> None:
@@ -105,7 +105,7 @@ def test_only_named_proxies_are_believed(intake: Intake) -> None:
         with intake.client(address, **forwarded) as client:
             error = client.get("/jobs/x").json()
         assert error["error"]["instance"] == instance
-        assert intake.told(activity_id=error["debug"]["activityID"])["address"] == client_address
+        assert intake.log_record(activity_id=error["debug"]["activityID"])["address"] == client_address
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_only_named_proxies_are_believed(intake: Intake) -> None:
 )
 def test_the_client_is_the_last_one_that_no_named_proxy_is(intake: Intake, lines: list[str], address: str) -> None:
     with intake.client(PROXY) as client:
-        answer = client.get("/jobs/x", headers=[("X-Forwarded-For", line) for line in lines])
-    told = intake.told(activity_id=answer.json()["debug"]["activityID"])
-    assert told.get("address") == address
+        response = client.get("/jobs/x", headers=[("X-Forwarded-For", line) for line in lines])
+    entry = intake.log_record(activity_id=response.json()["debug"]["activityID"])
+    assert entry.get("address") == address
 
 
 def test_the_client_library_works_under_a_prefix(intake: Intake) -> None:
@@ -190,7 +190,7 @@ def test_a_real_proxy(intake: Intake, tmp_path: Path, change: str) -> None:
             client.base_url = httpx.URL(f"http://127.0.0.1:{front}")
             require_prefix(client, prefix, prefix)
             error = client.get(f"{prefix}/jobs/x").json()
-        assert intake.told(activity_id=error["debug"]["activityID"])["address"] == OTHER
+        assert intake.log_record(activity_id=error["debug"]["activityID"])["address"] == OTHER
     finally:
         process.terminate()
         process.wait(60)

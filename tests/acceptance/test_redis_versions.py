@@ -91,9 +91,9 @@ def test_the_doctor_names_the_version(old: tuple[str, str], tmp_path: Path) -> N
     url, version = old
     ran = carecase("doctor", tmp_path, url)
     assert ran.returncode == 1
-    told = [line for line in ran.stdout.splitlines() if line.startswith("fix") and " redis: " in line]
-    assert len(told) == 1
-    assert f"Redis {version} is not supported" in told[0]
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("fix") and " redis: " in line]
+    assert len(lines) == 1
+    assert f"Redis {version} is not supported" in lines[0]
 
 
 def test_a_redis_that_is_no_valkey_serves(tmp_path: Path) -> None:

@@ -77,9 +77,9 @@ def test_a_refusal_says_why_and_enqueues_nothing(
 ) -> None:
     eventually(lambda: backlog(system)[0] == 0)
     before = backlog(system)
-    answer = put(system, **request_)
-    assert answer.status_code == status, answer.text
-    document = answer.json()
+    response = put(system, **request_)
+    assert response.status_code == status, response.text
+    document = response.json()
     assert document["data"] is None
     assert set(document["error"]) == PROBLEM
     assert document["error"]["status"] == status
@@ -88,14 +88,14 @@ def test_a_refusal_says_why_and_enqueues_nothing(
         lambda: document["debug"]["activityID"] in system.logs() and system.logs()
     )
     assert backlog(system) == before
-    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert ("www-authenticate" in response.headers) == (status == 401)
 
 
 def test_a_wrong_method_is_refused(system: System) -> None:
     with system.client() as client:
-        answer = client.post("/care-cases-batch", json=[a_case(1)])
-    assert answer.status_code == 405
-    assert set(answer.json()["error"]) == PROBLEM
+        response = client.post("/care-cases-batch", json=[a_case(1)])
+    assert response.status_code == 405
+    assert set(response.json()["error"]) == PROBLEM
 
 
 def test_a_client_with_the_key_of_one_and_the_token_of_another_is_nobody(system: System) -> None:
@@ -105,12 +105,12 @@ def test_a_client_with_the_key_of_one_and_the_token_of_another_is_nobody(system:
 
 def test_a_database_of_somebody_else_looks_like_one_that_is_not_there(system: System) -> None:
     with system.client("other", database="demo_sqlite") as client:
-        answers = [
+        responses = [
             client.put("/care-cases-batch", json=[a_case(1)], headers={"vbasoftware-database": name})
             for name in ("demo_sqlite", "nowhere")
         ]
-    assert [answer.status_code for answer in answers] == [403, 403]
-    assert answers[0].json()["error"] == answers[1].json()["error"]
+    assert [response.status_code for response in responses] == [403, 403]
+    assert responses[0].json()["error"] == responses[1].json()["error"]
 
 
 def test_a_request_that_breaks_off_is_no_failure_of_ours(system: System) -> None:
@@ -127,18 +127,18 @@ def test_a_request_that_breaks_off_is_no_failure_of_ours(system: System) -> None
 
 def test_a_bomb_is_refused(system: System) -> None:
     bomb = zstandard.compress(b" " * (1 << 30) + GOOD)
-    answer = put(system, body=bomb, content_encoding="zstd")
-    assert answer.status_code == 413
+    response = put(system, body=bomb, content_encoding="zstd")
+    assert response.status_code == 413
 
 
 def test_while_redis_is_away_batches_are_refused_for_now(system: System) -> None:
     redis = system.pid("redis")
     system.kill(redis, signal.SIGSTOP)
     try:
-        answer = put(system)
+        response = put(system)
     finally:
         system.kill(redis, signal.SIGCONT)
-    assert answer.status_code == 503
-    assert int(answer.headers["retry-after"]) >= 1
-    assert "same Idempotency-Key" in answer.json()["error"]["detail"]
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) >= 1
+    assert "same Idempotency-Key" in response.json()["error"]["detail"]
     eventually(lambda: put(system).status_code == 202)

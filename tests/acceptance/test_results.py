@@ -14,7 +14,7 @@ BAD_EVERY = 500
 
 
 @pytest.fixture(scope="module")
-def told(system: System) -> tuple[str, list[dict[str, Any]]]:
+def result(system: System) -> tuple[str, list[dict[str, Any]]]:
     """The path of a result of several chunks in which every 500th item failed, and its items with their places."""
     first_key = 700_000_000
     cases = [a_case(first_key + n, case_Status="far too long" if n % BAD_EVERY == 7 else "OPEN") for n in range(2_600)]
@@ -26,17 +26,17 @@ def told(system: System) -> tuple[str, list[dict[str, Any]]]:
 
 def read(system: System, path: str, **query: str | int) -> httpx.Response:
     with system.client() as client:
-        answer = client.get(path, params=query)
-    assert answer.status_code == 207, answer.text
-    return answer
+        response = client.get(path, params=query)
+    assert response.status_code == 207, response.text
+    return response
 
 
-def test_a_page_is_a_part_of_the_whole(system: System, told: tuple[str, list[dict[str, Any]]]) -> None:
-    path, items = told
+def test_a_page_is_a_part_of_the_whole(system: System, result: tuple[str, list[dict[str, Any]]]) -> None:
+    path, items = result
     for page, size in ((1, 1), (1, 1000), (2, 700), (3, 1000), (26, 100)):
-        answer = read(system, path, page=page, pageSize=size)
-        assert answer.json()["data"] == items[(page - 1) * size : page * size]
-        assert answer.headers["x-pagination"] == json.dumps(
+        response = read(system, path, page=page, pageSize=size)
+        assert response.json()["data"] == items[(page - 1) * size : page * size]
+        assert response.headers["x-pagination"] == json.dumps(
             {"TotalCount": 2600, "TotalPages": -(-2600 // size), "CurrentPage": page, "PageSize": size},
             separators=(",", ":"),
         )
@@ -46,18 +46,18 @@ def test_a_page_is_a_part_of_the_whole(system: System, told: tuple[str, list[dic
 
 
 def test_without_a_page_it_is_the_whole_document_as_published(
-    system: System, told: tuple[str, list[dict[str, Any]]]
+    system: System, result: tuple[str, list[dict[str, Any]]]
 ) -> None:
-    path, items = told
-    answer = read(system, path)
-    assert "x-pagination" not in answer.headers
-    assert answer.json()["data"] == [{name: item[name] for name in ("id", "status", "body")} for item in items]
+    path, items = result
+    response = read(system, path)
+    assert "x-pagination" not in response.headers
+    assert response.json()["data"] == [{name: item[name] for name in ("id", "status", "body")} for item in items]
 
 
 def test_an_outcome_chooses_items_and_goes_together_with_pages(
-    system: System, told: tuple[str, list[dict[str, Any]]]
+    system: System, result: tuple[str, list[dict[str, Any]]]
 ) -> None:
-    path, items = told
+    path, items = result
     failed = [item for item in items if item["status"] == 422]
     assert read(system, path, outcome="failed").json()["data"] == failed
     page = read(system, path, outcome="failed", page=2, pageSize=4)
@@ -80,23 +80,23 @@ def test_an_outcome_chooses_items_and_goes_together_with_pages(
      "page=1&pageSize=many", "outcome=good", "outcome="],
 )  # fmt: skip
 def test_what_is_no_page_and_no_outcome_is_refused(
-    system: System, told: tuple[str, list[dict[str, Any]]], query: str
+    system: System, result: tuple[str, list[dict[str, Any]]], query: str
 ) -> None:
     with system.client() as client:
-        answer = client.get(f"{told[0]}?{query}")
-    assert answer.status_code == 400
-    assert "parameter" in answer.json()["error"]["detail"]
+        response = client.get(f"{result[0]}?{query}")
+    assert response.status_code == 400
+    assert "parameter" in response.json()["error"]["detail"]
 
 
 def test_a_result_comes_compressed_where_the_client_takes_it(
-    system: System, told: tuple[str, list[dict[str, Any]]]
+    system: System, result: tuple[str, list[dict[str, Any]]]
 ) -> None:
-    path, _ = told
+    path, _ = result
     with system.client() as client:
 
         def raw(accept: str) -> tuple[httpx.Response, bytes]:
-            with client.stream("GET", path, headers={"Accept-Encoding": accept}) as answer:
-                return answer, b"".join(answer.iter_raw())
+            with client.stream("GET", path, headers={"Accept-Encoding": accept}) as response:
+                return response, b"".join(response.iter_raw())
 
         plain, whole = raw("identity")
         assert "content-encoding" not in plain.headers
@@ -110,19 +110,19 @@ def test_a_result_comes_compressed_where_the_client_takes_it(
 
 
 def test_the_type_is_the_one_that_is_accepted_and_the_bytes_are_the_same(
-    system: System, told: tuple[str, list[dict[str, Any]]]
+    system: System, result: tuple[str, list[dict[str, Any]]]
 ) -> None:
-    path = told[0].removesuffix("/result")
+    path = result[0].removesuffix("/result")
     with system.client() as client:
-        answers = [client.get(path, headers={"Accept": kind}) for kind in ("text/plain", "text/json", "*/*")]
+        responses = [client.get(path, headers={"Accept": kind}) for kind in ("text/plain", "text/json", "*/*")]
         published = client.get(path, headers={"Accept": "text/plain, application/json, text/json"})
         refused = [
             client.get(path, headers={"Accept": "text/html"}),
             client.put("/care-cases-batch", json=[a_case(1)], headers={"Accept": "application/xml"}),
         ]
-    kinds = [answer.headers["content-type"] for answer in (*answers, published)]
+    kinds = [response.headers["content-type"] for response in (*responses, published)]
     assert kinds == ["text/plain; charset=utf-8", "text/json; charset=utf-8", "application/json", "application/json"]
-    assert len({answer.content for answer in answers}) == 1
-    for answer in refused:
-        assert answer.status_code == answer.json()["error"]["status"] == 406
-        assert answer.json()["debug"]["activityID"]
+    assert len({response.content for response in responses}) == 1
+    for response in refused:
+        assert response.status_code == response.json()["error"]["status"] == 406
+        assert response.json()["debug"]["activityID"]

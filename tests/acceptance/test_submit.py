@@ -95,9 +95,9 @@ def test_what_is_strict_is_never_cut(small: System, first_key: int) -> None:
 
 def test_what_is_validated_only_is_judged_item_by_item_and_not_applied(small: System, first_key: int) -> None:
     (small.place / "large").write_bytes(lines_of(250, first_key, bad=240))
-    told = run("submit", "large", "--validate-only", cwd=small.place)
-    assert told.returncode == 1
-    heading, row, counts = told.stdout.splitlines()
+    completed = run("submit", "large", "--validate-only", cwd=small.place)
+    assert completed.returncode == 1
+    heading, row, counts = completed.stdout.splitlines()
     assert heading.split() == ["index", "case_Key", "status", "body"]
     assert row.split(maxsplit=3) == ["240", str(first_key + 240), "422", "case_Status: must have at most 8 characters"]
     assert counts == "249 of 250 items are valid. Nothing was applied."
@@ -143,10 +143,10 @@ def test_a_file_is_sent_as_what_it_is_whatever_its_name_says(
 def interrupted(process: "subprocess.Popen[str]") -> str:
     """Press Ctrl-C; what the command says then."""
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=300)
+    _, output = process.communicate(timeout=300)
     assert process.returncode == 130
-    assert "Traceback" not in told
-    return told
+    assert "Traceback" not in output
+    return output
 
 
 def started(system: System, *arguments: str) -> "subprocess.Popen[str]":
@@ -163,10 +163,10 @@ def test_ctrl_c_says_that_nothing_was_accepted_or_that_the_job_goes_on(system: S
     with paused_workers(system), started(system, "submit", "one") as watching:
         assert watching.stderr
         job_id = watching.stderr.readline().split()[3].rstrip(":")
-        told = interrupted(watching)
-        assert f"job {job_id} continues" in told
-        assert f"carecase status {job_id} --watch" in told
-        assert f"carecase cancel {job_id}" in told
+        output = interrupted(watching)
+        assert f"job {job_id} continues" in output
+        assert f"carecase status {job_id} --watch" in output
+        assert f"carecase cancel {job_id}" in output
     status = run("status", job_id, "--watch", cwd=system.place)
     assert (status.returncode, "2 created" in status.stdout) == (0, True)
 

@@ -61,20 +61,20 @@ def test_a_batch_goes_by_it_and_the_intake_knows_from_where(proxied: httpx.Clien
     assert accepted.status_code == 202, accepted.text
     job = accepted.json()["job"]["jobId"]
     assert accepted.headers["location"] == f"/jobs/{job}"
-    assert intake.told(job_id=job, method="PUT")["address"] == OTHER
+    assert intake.log_record(job_id=job, method="PUT")["address"] == OTHER
 
 
 def test_it_asks_browsers_for_tls_and_names_no_program(proxied: httpx.Client) -> None:
-    answer = proxied.get("/livez")
-    assert answer.headers["strict-transport-security"] == "max-age=31536000"
-    assert "server" not in answer.headers
+    response = proxied.get("/livez")
+    assert response.headers["strict-transport-security"] == "max-age=31536000"
+    assert "server" not in response.headers
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics"])
 def test_what_names_the_databases_is_not_for_everybody(proxied: httpx.Client, path: str) -> None:
-    answer = proxied.get(path)
-    assert answer.status_code in (400, 401, 403, 404)
-    assert "carecase_" not in answer.text
+    response = proxied.get(path)
+    assert response.status_code in (400, 401, 403, 404)
+    assert "carecase_" not in response.text
 
 
 def test_it_speaks_nothing_older_than_tls_1_2(proxied: httpx.Client) -> None:

@@ -57,11 +57,11 @@ def test_a_new_api_key_is_given_as_json_for_scripts(tmp_path: Path) -> None:
 def test_the_token_has_what_the_configuration_asks_for(tmp_path: Path) -> None:
     config = f'{CLIENTS}[jwt]\nissuer = "https://issuer.example"\naudience = "carecase"\n'
     made = token_new(tmp_path, "--client", "demo", "--json", config=config, CARECASE_JWT_SECRET=SECRET)
-    told = json.loads(made.stdout)
-    claims = jwt.decode(told["token"], SECRET, ["HS256"], audience="carecase", issuer="https://issuer.example")
-    assert (claims["sub"], claims["client_id"]) == ("demo", "demo") == (told["subject"], told["client"])
+    document = json.loads(made.stdout)
+    claims = jwt.decode(document["token"], SECRET, ["HS256"], audience="carecase", issuer="https://issuer.example")
+    assert (claims["sub"], claims["client_id"]) == ("demo", "demo") == (document["subject"], document["client"])
     assert claims["exp"] - claims["iat"] == timedelta(hours=8).total_seconds()
-    assert datetime.fromisoformat(told["expiresAt"]).replace(microsecond=0) == datetime.fromtimestamp(
+    assert datetime.fromisoformat(document["expiresAt"]).replace(microsecond=0) == datetime.fromtimestamp(
         claims["exp"], UTC
     )
 

@@ -21,11 +21,11 @@ def test_the_document_describes_the_running_system(system: System, first_key: in
     system.final(job_id)
     ended = run("top", "--once", "--json", cwd=system.place)
     assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    assert set(told) == {"at", "databases", "workers", "chunks"}
-    assert [one["database"] for one in told["databases"]] == ["demo", "demo_sqlite"]
-    assert all(set(one) == MEMBERS for one in told["databases"])
-    assert {one["pid"] for one in told["workers"]} >= set(system.stack["processes"]["worker"])
+    document = json.loads(ended.stdout)
+    assert set(document) == {"at", "databases", "workers", "chunks"}
+    assert [one["database"] for one in document["databases"]] == ["demo", "demo_sqlite"]
+    assert all(set(one) == MEMBERS for one in document["databases"])
+    assert {one["pid"] for one in document["workers"]} >= set(system.stack["processes"]["worker"])
 
 
 def test_without_a_terminal_it_shows_once(system: System) -> None:

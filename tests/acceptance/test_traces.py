@@ -36,12 +36,12 @@ def traced(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> It
     """A system that sends its spans to a collector; one process applies its chunks, of ten items."""
     place = tmp_path_factory.mktemp("traced")
     (place / "chunked.toml").write_text(CHUNKED)
-    told = {
+    variables = {
         "CARECASE_TRACING_ENDPOINT": collector.url,
         "CARECASE_TRACING_HEADERS": "x-tenant=blue, authorization=Basic%20abc==",
         "CARECASE_WORKER_CONCURRENCY": "1",
     }
-    with running(place, "--workers", "1", "--config", "chunked.toml", **told) as started:
+    with running(place, "--workers", "1", "--config", "chunked.toml", **variables) as started:
         yield started
 
 

@@ -18,13 +18,13 @@ def put(system: System, cases: list[object], *prefer: str) -> httpx.Response:
 
 
 def test_a_batch_is_answered_with_its_result_if_the_client_waits(system: System, first_key: int) -> None:
-    answer = put(system, [a_case(first_key), {}], "wait=30")
-    assert answer.status_code == 207
-    assert answer.headers["preference-applied"] == "wait=30"
-    document = answer.json()
+    response = put(system, [a_case(first_key), {}], "wait=30")
+    assert response.status_code == 207
+    assert response.headers["preference-applied"] == "wait=30"
+    document = response.json()
     assert [item["status"] for item in document["data"]] == [201, 422]
     job_id = document["debug"]["activityID"]
-    assert answer.headers["location"] == f"/jobs/{job_id}"
+    assert response.headers["location"] == f"/jobs/{job_id}"
     assert system.result(job_id) == document["data"]
 
 
@@ -43,9 +43,9 @@ def test_a_batch_is_answered_with_its_result_if_the_client_waits(system: System,
 def test_the_answer_says_what_was_honoured(
     system: System, first_key: int, prefer: list[str], status: int, honoured: str | None
 ) -> None:
-    answer = put(system, [a_case(first_key)], *prefer)
-    assert answer.status_code == status
-    assert answer.headers.get("preference-applied") == honoured
+    response = put(system, [a_case(first_key)], *prefer)
+    assert response.status_code == status
+    assert response.headers.get("preference-applied") == honoured
 
 
 @contextmanager
@@ -78,12 +78,12 @@ def test_a_long_poll_is_answered_once_the_job_is_final_and_no_later_than_asked(s
         assert time.monotonic() - began >= 1
         assert poll.json()["data"]["state"] != "completed"
         assert "retry-after" in poll.headers
-        held = [threads.submit(client.get, path, headers={"Prefer": "wait=50"}) for _ in range(5)]
+        polls = [threads.submit(client.get, path, headers={"Prefer": "wait=50"}) for _ in range(5)]
         result = threads.submit(client.get, f"{path}/result", headers={"Prefer": "wait=50"})
         eventually(lambda: "carecase_long_polls 6.0" in system.metrics(), what="all six wait")
-        assert not any(waiting.done() for waiting in (*held, result))
+        assert not any(waiting.done() for waiting in (*polls, result))
         go_on()
-        assert {waiting.result().json()["data"]["state"] for waiting in held} == {"completed"}
+        assert {waiting.result().json()["data"]["state"] for waiting in polls} == {"completed"}
         assert result.result().status_code == 207
         assert result.result().headers["preference-applied"] == "wait=50"
         assert time.monotonic() - began < 40, "woken, not timed out"
@@ -95,15 +95,15 @@ def test_an_accepted_batch_is_answered_as_accepted_also_if_redis_goes_while_its_
     redis = system.pid("redis")
     with idle(system), ThreadPoolExecutor() as threads, system.client() as client:
         before = client.get("/jobs?pageSize=1").json()["data"]
-        held = threads.submit(put, system, [a_case(first_key)], "wait=5")
+        waiting = threads.submit(put, system, [a_case(first_key)], "wait=5")
         eventually(lambda: client.get("/jobs?pageSize=1").json()["data"] != before, what="it is accepted")
         system.kill(redis, signal.SIGSTOP)
         try:
-            answer = held.result()
+            response = waiting.result()
         finally:
             system.kill(redis, signal.SIGCONT)
-    assert answer.status_code == 202
-    assert system.result(answer.json()["job"]["jobId"])[0]["status"] == 201
+    assert response.status_code == 202
+    assert system.result(response.json()["job"]["jobId"])[0]["status"] == 201
 
 
 def test_waiting_and_if_none_match_go_together(system: System, first_key: int) -> None:
@@ -125,14 +125,14 @@ def test_a_redis_that_starts_again_keeps_nobody_waiting(system: System, first_ke
     with ThreadPoolExecutor() as threads, system.client() as client:
         with idle(system):
             path = f"/jobs/{system.send([a_case(first_key + n) for n in range(3000)])}"
-            held = threads.submit(client.get, path, headers={"Prefer": "wait=59"})
+            waiting = threads.submit(client.get, path, headers={"Prefer": "wait=59"})
             eventually(lambda: "carecase_long_polls 1.0" in system.metrics(), what="the client waits")
             system.kill(system.pid("redis"))
         began = time.monotonic()
-        answer = held.result()
-    assert answer.status_code in (200, 503), answer.text
-    if answer.status_code == 200:
-        assert answer.json()["data"]["state"] == "completed"
+        response = waiting.result()
+    assert response.status_code in (200, 503), response.text
+    if response.status_code == 200:
+        assert response.json()["data"]["state"] == "completed"
         assert time.monotonic() - began < 50, "woken, not timed out"
     eventually(lambda: put(system, [a_case(first_key)], "wait=30").status_code == 207, what="a batch is applied again")
     eventually(lambda: system.job(path.rpartition("/")[2]), what="the job is told again")
@@ -146,9 +146,9 @@ def test_the_same_key_at_the_same_time_gives_one_job(system: System, first_key: 
             return client.put("/care-cases-batch", json=[a_case(first_key)], headers=key)
 
     with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(send, range(16)))
-    assert {answer.status_code for answer in answers} == {202}
-    (job_id,) = {answer.json()["job"]["jobId"] for answer in answers}
+        responses = list(threads.map(send, range(16)))
+    assert {response.status_code for response in responses} == {202}
+    (job_id,) = {response.json()["job"]["jobId"] for response in responses}
     assert system.result(job_id)[0]["status"] == 201
     with system.client("other") as stranger:
         theirs = stranger.put("/care-cases-batch", json=[a_case(first_key)], headers=key)

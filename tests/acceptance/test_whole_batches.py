@@ -9,12 +9,12 @@ BAD = {"case_Status": "far too long"}
 def test_a_strict_batch_with_a_bad_item_is_not_applied(system: System, first_key: int) -> None:
     cases = [a_case(first_key), a_case(first_key + 1, **BAD), a_case(first_key + 2)]
     with system.client(Prefer="handling=strict, wait=20") as client:
-        answer = client.put("/care-cases-batch", json=cases)
-        assert (answer.status_code, answer.headers["preference-applied"]) == (207, "wait=20, handling=strict")
-        assert [item["status"] for item in answer.json()["data"]] == [424, 422, 424]
+        response = client.put("/care-cases-batch", json=cases)
+        assert (response.status_code, response.headers["preference-applied"]) == (207, "wait=20, handling=strict")
+        assert [item["status"] for item in response.json()["data"]] == [424, 422, 424]
         cases.pop(1)
-        answer = client.put("/care-cases-batch", json=cases)
-        assert [item["body"] for item in answer.json()["data"]] == ["Created", "Created"]
+        response = client.put("/care-cases-batch", json=cases)
+        assert [item["body"] for item in response.json()["data"]] == ["Created", "Created"]
     inside = f"case_key >= {first_key} AND case_key < {first_key + 9}"
     assert system.query(f"SELECT case_key FROM care_case WHERE {inside} ORDER BY 1") == [(first_key,), (first_key + 2,)]
 
@@ -33,9 +33,9 @@ def test_what_is_only_validated_is_judged_and_not_kept(system: System, first_key
     cases = [a_case(first_key), a_case(first_key + 1, **BAD), 5, a_case(first_key + 3, carePlan_Key=6)]
     with system.client() as client:
         before = client.get("/jobs").headers["x-pagination"]
-        answer = client.put("/care-plans/5/cases-batch?validateOnly=true", json=cases)
-        assert answer.status_code == 207
-        assert [(item["status"], item["body"]) for item in answer.json()["data"]] == [
+        response = client.put("/care-plans/5/cases-batch?validateOnly=true", json=cases)
+        assert response.status_code == 207
+        assert [(item["status"], item["body"]) for item in response.json()["data"]] == [
             (200, "Valid"),
             (422, "case_Status: must have at most 8 characters"),
             (422, "item: must be an object"),

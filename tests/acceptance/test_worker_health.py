@@ -143,9 +143,9 @@ def test_a_worker_reports_its_health_at_a_port_and_to_the_check(system: System, 
 
 def test_connections_that_only_trickle_keep_no_probe_out(system: System, tmp_path: Path) -> None:
     port = free_port()
-    with worker_beside(system, tmp_path, {"CARECASE_WORKER_PORT": str(port)}), ExitStack() as held:
+    with worker_beside(system, tmp_path, {"CARECASE_WORKER_PORT": str(port)}), ExitStack() as stack:
         eventually(lambda: is_well(tmp_path), what="the worker is well")
-        trickling = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(16)]
+        trickling = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(16)]
         for one in trickling:
             one.send(b"G")
         assert http_get(f"http://127.0.0.1:{port}/livez").status_code == 200

@@ -51,19 +51,19 @@ def read_database(place: Path, names: set[str]) -> Iterator[dict[str, Any]]:
     """The advisories of some packages in a checkout of the advisory database."""
     for path in sorted(place.glob("vulns/*/*.yaml")):
         if canonicalize_name(path.parent.name) in names:
-            told = yaml.safe_load(path.read_text(encoding="utf-8"))
-            kept = {name: told[name] for name in _KEPT if name in told}
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            kept = {name: document[name] for name in _KEPT if name in document}
             for part in kept.get("affected", ()):
-                part["ranges"] = [held for held in part.get("ranges", ()) if held["type"] != "GIT"]
+                part["ranges"] = [versions for versions in part.get("ranges", ()) if versions["type"] != "GIT"]
             yield kept
 
 
 def refresh(place: Path) -> str:
     """Write the file anew; what was taken, as a line."""
-    told = subprocess.run(
+    completed = subprocess.run(
         ["git", "-C", place, "log", "-1", "--format=%H %cs"], capture_output=True, text=True, check=True
     )
-    commit, date = told.stdout.split()
+    commit, date = completed.stdout.split()
     advisories = list(read_database(place, set(locked(ROOT))))
     source = {
         "repository": "https://github.com/pypa/advisory-database",
@@ -83,15 +83,14 @@ def main() -> int:
     place = parser.parse_args().refresh
     if place is not None:
         print(refresh(place))
-    held = json.loads(FILE.read_text())
+    document = json.loads(FILE.read_text())
     accepted = tomllib.loads(ACCEPTED.read_text())["accepted"]
-    lines = check(ROOT, held["advisories"], accepted)
+    lines = check(ROOT, document["advisories"], accepted)
     for line in lines:
         print(line)
     packages = len(locked(ROOT))
-    print(
-        f"{packages} packages, {len(held['advisories'])} advisories as of {held['source']['date']}: {len(lines)} to do."
-    )
+    advisories, date = len(document["advisories"]), document["source"]["date"]
+    print(f"{packages} packages, {advisories} advisories as of {date}: {len(lines)} to do.")
     return 1 if lines else 0
 
 

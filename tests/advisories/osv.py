@@ -49,9 +49,9 @@ def is_affected(part: Mapping[str, Any], version: str) -> bool:
 
 def _lies_in(events: Iterable[Mapping[str, str]], version: Version) -> bool:
     """Go through the events in their order: introduced switches on, fixed switches off, and what comes after last."""
-    told = sorted((_version(text) or Version("0"), kind) for event in events for kind, text in event.items())
+    changes = sorted((_version(text) or Version("0"), kind) for event in events for kind, text in event.items())
     inside = False
-    for moment, kind in told:
+    for moment, kind in changes:
         if kind == "introduced" and version >= moment:
             inside = True
         elif (kind == "fixed" and version >= moment) or (kind == "last_affected" and version > moment):

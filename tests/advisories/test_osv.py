@@ -79,10 +79,10 @@ def test_every_lock_but_that_of_the_lowest_versions_is_looked_at(tmp_path: Path)
 
 
 def test_the_file_is_of_the_advisory_database_and_of_what_is_locked() -> None:
-    held = json.loads(FILE.read_text())
-    assert held["source"]["repository"] == "https://github.com/pypa/advisory-database"
-    assert len(held["source"]["commit"]) == 40
-    names = {part["package"]["name"].lower() for one in held["advisories"] for part in one["affected"]}
+    document = json.loads(FILE.read_text())
+    assert document["source"]["repository"] == "https://github.com/pypa/advisory-database"
+    assert len(document["source"]["commit"]) == 40
+    names = {part["package"]["name"].lower() for one in document["advisories"] for part in one["affected"]}
     assert names, "an empty file finds nothing"
     assert {"cryptography", "tornado", "celery", "redis"} <= names
 

@@ -30,10 +30,10 @@ def _attempts(log: Path) -> Iterator[tuple[tuple[str, int], Attempt]]:
         if '"event": "chunk"' not in line:
             continue
         try:
-            told = json.loads(line)
+            record = json.loads(line)
         except ValueError:
             continue  # the process died while it wrote
-        carried_out = told["verdict"].startswith(_CARRIED_OUT) or (told["verdict"] == "done" and told["items"])
+        carried_out = record["verdict"].startswith(_CARRIED_OUT) or (record["verdict"] == "done" and record["items"])
         if carried_out:
-            end = datetime.fromisoformat(told["timestamp"])
-            yield (told["job_id"], told["chunk_no"]), (end - timedelta(milliseconds=told["duration_ms"]), end)
+            end = datetime.fromisoformat(record["timestamp"])
+            yield (record["job_id"], record["chunk_no"]), (end - timedelta(milliseconds=record["duration_ms"]), end)

@@ -11,6 +11,7 @@ from tests.receiver import SECRET, Received, Receiver, receiving
 
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.outbox import Outbox
+from carecase_worker.store.redis.client import StoreClient
 
 VARIABLES = {"CARECASE_WEBHOOKS_CHAOS_SECRETS": SECRET}
 LONGEST_S = 120
@@ -43,17 +44,18 @@ class Callbacks:
 
     def faults(self, redis_url: str, jobs: Sequence[str]) -> list[str]:
         """What is wrong with the callbacks for some final jobs, once all that wait have been delivered."""
-        outbox = Outbox(RedisSettings.model_validate({"url": redis_url}))
+        client = StoreClient(RedisSettings.model_validate({"url": redis_url}))
+        outbox = Outbox(client)
         end = time.monotonic() + LONGEST_S
         while time.monotonic() < end and (outbox.state("chaos").waiting or not self._told(jobs)):
             outbox.replay("chaos", timedelta(days=1))  # so that nothing waits for hours
             time.sleep(1)  # the receiver's answers are not ours to await
-        outbox.close()
+        client.close()
         return faults_of(self.receiver.received, jobs)
 
     def _told(self, jobs: Sequence[str]) -> bool:
-        told = {one.content["data"]["jobId"] for one in self.receiver.received if one.content["type"] in _FINAL}
-        return told >= set(jobs)
+        reported = {one.content["data"]["jobId"] for one in self.receiver.received if one.content["type"] in _FINAL}
+        return reported >= set(jobs)
 
 
 @contextmanager

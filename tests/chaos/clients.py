@@ -109,12 +109,12 @@ class Client(Thread):
         try:
             with self._system.client(database=None) as client:
                 client.base_url = self._dice.choice(intakes(self._system))
-                answer = client.put(path, json=cases, headers=headers, timeout=15)
+                response = client.put(path, json=cases, headers=headers, timeout=15)
         except (httpx.HTTPError, OSError, ValueError):
             return None
-        if answer.status_code not in (202, 503):
-            self.surprises.append(f"{answer.status_code}: {answer.text}")
-        return dict(answer.json()["job"]) if answer.status_code == 202 else None
+        if response.status_code not in (202, 503):
+            self.surprises.append(f"{response.status_code}: {response.text}")
+        return dict(response.json()["job"]) if response.status_code == 202 else None
 
     def _cancel(self, job_id: str) -> bool:
         """Ask for the job to be cancelled; whether it may have been."""

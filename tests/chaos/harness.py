@@ -86,27 +86,31 @@ class Report:
 
     def lines(self) -> list[str]:
         """The report for people."""
-        told = [f"seed {self.seed}, {self.seconds:.0f} s: {self.batches:,} batches, {self.items:,} items accepted"]
-        told.append(f"dry runs among the batches: {self.dry_runs:,}")
-        told.append(f"answers that were no 202 and were tried again: {self.refused:,}")
-        told.append(f"{sum(self.faults.values())} faults; until cases were applied again, median and longest, in s:")
+        report_lines = [
+            f"seed {self.seed}, {self.seconds:.0f} s: {self.batches:,} batches, {self.items:,} items accepted"
+        ]
+        report_lines.append(f"dry runs among the batches: {self.dry_runs:,}")
+        report_lines.append(f"answers that were no 202 and were tried again: {self.refused:,}")
+        report_lines.append(
+            f"{sum(self.faults.values())} faults; until cases were applied again, median and longest, in s:"
+        )
         for name, count in sorted(self.faults.items()):
             waits = self.recoveries.get(name) or [0.0]
-            told.append(f"  {count:>4} × {name.replace('_', ' '):<60}{median(waits):>7.1f}{max(waits):>7.1f}")
+            report_lines.append(f"  {count:>4} × {name.replace('_', ' '):<60}{median(waits):>7.1f}{max(waits):>7.1f}")
         lost, stale, wrong = (sum(getattr(v, n) for v in self.verdicts.values()) for n in ("lost", "stale", "wrong"))
-        told.append(
+        report_lines.append(
             f"lost {lost}, doubled {self.doubled}, stale {stale}, wrong {wrong}, held by two at once {self.held_twice},"
             f" at a wrong time {self.untimely},"
             f" not final {len(self.unfinished)}, answers that nobody should get {len(self.surprises)}"
         )
         for database, verdict in self.verdicts.items():
-            told += [f"  {database}: {detail}" for detail in verdict.details]
-        told += [f"  not final: {job_id}" for job_id in self.unfinished[:20]]
-        told.append(f"{self.called_back:,} calls of a webhook, wrong with them: {len(self.callbacks)}")
-        told += [f"  {fault}" for fault in self.callbacks[:20]]
-        told += [f"  answered {surprise}" for surprise in self.surprises[:20]]
-        told += [f"  logged {line}" for line in self.logged[:20]]
-        return told
+            report_lines += [f"  {database}: {detail}" for detail in verdict.details]
+        report_lines += [f"  not final: {job_id}" for job_id in self.unfinished[:20]]
+        report_lines.append(f"{self.called_back:,} calls of a webhook, wrong with them: {len(self.callbacks)}")
+        report_lines += [f"  {fault}" for fault in self.callbacks[:20]]
+        report_lines += [f"  answered {surprise}" for surprise in self.surprises[:20]]
+        report_lines += [f"  logged {line}" for line in self.logged[:20]]
+        return report_lines
 
 
 def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(WEIGHTS)) -> Report:
@@ -264,11 +268,11 @@ def _judge(system: System, accepted: list[Sent], report: Report) -> None:
             results[sent.job_id] = [(item["id"][0]["value"], item["status"], item["body"]) for item in items]
     for database in AUDIT:
         rows = system.query("SELECT case_key, careplan_key, case_id, entry_user FROM care_case", database)
-        held = {key: (plan, case_id, user) for key, plan, case_id, user in rows}
+        cases = {key: (plan, case_id, user) for key, plan, case_id, user in rows}
         theirs = [sent for sent in accepted if sent.database == database and sent.job_id in results]
         written = set(system.query("SELECT case_key, version FROM audit", database))
         ledger = {str(UUID(str(job))) for (job,) in system.query("SELECT DISTINCT job_id FROM ingest_ledger", database)}
-        report.verdicts[database] = compare(theirs, Found(held, results, written, ledger), user="demo")
+        report.verdicts[database] = compare(theirs, Found(cases, results, written, ledger), user="demo")
         doubled = "SELECT count(*) FROM (SELECT 1 FROM audit GROUP BY case_key, version HAVING count(*) > 1) AS twice"
         report.doubled += system.query(doubled, database)[0][0]
     eventually(lambda: system.query("SELECT 1"), 10)

@@ -78,7 +78,7 @@ def compare(batches: Iterable[Sent], found: Found, user: str) -> Verdict:
     expected: dict[int, Held] = {}
     newest: dict[int, tuple[str, int]] = {}
     created: Counter[int] = Counter()
-    told: dict[int, list[tuple[tuple[str, int], str]]] = defaultdict(list)
+    outcomes: dict[int, list[tuple[tuple[str, int], str]]] = defaultdict(list)
     for batch in sorted((one for one in batches if not one.dry_run), key=lambda one: one.seq):
         answers = found.results[batch.job_id]
         if len(answers) != len(batch.cases):
@@ -110,9 +110,9 @@ def compare(batches: Iterable[Sent], found: Found, user: str) -> Verdict:
             expected[case_key] = (case["carePlan_Key"], case["case_ID"], entered)
             newest[case_key] = at
             created[case_key] += status == 201
-            told[case_key].append((at, body))
+            outcomes[case_key].append((at, body))
     _compare_cases(expected, found.held, verdict)
-    for case_key, answers_of_key in told.items():
+    for case_key, answers_of_key in outcomes.items():
         if created[case_key] != 1:
             verdict.note("wrong", f"case {case_key} was created {created[case_key]} times by the answers")
         if dict(answers_of_key)[newest[case_key]] == "Superseded":
@@ -133,10 +133,12 @@ def _judge_dry_runs(dry_runs: Sequence[Sent], found: Found, verdict: Verdict) ->
         if batch.job_id in found.ledger:
             verdict.note("wrong", f"the dry run {batch.job_id} is in the ledger")
         for case, (_, status, body) in zip(batch.cases, found.results[batch.job_id], strict=True):
-            told = {"Cancelled"} if batch.cancelled else set()
-            told |= {"Would be created", "Would be updated", "Unchanged"} if is_valid(case, batch.care_plan) else set()
+            allowed = {"Cancelled"} if batch.cancelled else set()
+            allowed |= (
+                {"Would be created", "Would be updated", "Unchanged"} if is_valid(case, batch.care_plan) else set()
+            )
             is_fault = status in ((409, 500) if is_valid(case, batch.care_plan) else (422,))
-            if body not in told and (body == "Cancelled" or not is_fault):
+            if body not in allowed and (body == "Cancelled" or not is_fault):
                 verdict.note("wrong", f"an item of the dry run {batch.job_id} was answered {status} {body}")
 
 

@@ -100,11 +100,11 @@ class Deployment:
         def accepted() -> str | None:
             try:
                 with self.client() as client:
-                    answer = client.put("/care-cases-batch", json=cases, headers=key)
+                    response = client.put("/care-cases-batch", json=cases, headers=key)
             except httpx.TransportError:
                 return None
-            assert answer.status_code in (202, 429, 503), answer.text
-            return answer.json()["job"]["jobId"] if answer.status_code == 202 else None
+            assert response.status_code in (202, 429, 503), response.text
+            return response.json()["job"]["jobId"] if response.status_code == 202 else None
 
         return str(eventually(accepted, what="the batch was accepted"))
 
@@ -114,11 +114,11 @@ class Deployment:
         def result() -> list[dict[str, Any]] | None:
             try:
                 with self.client() as client:
-                    answer = client.get(f"/jobs/{job_id}/result", headers={"Prefer": "wait=5"})
+                    response = client.get(f"/jobs/{job_id}/result", headers={"Prefer": "wait=5"})
             except httpx.TransportError:
                 return None
-            assert answer.status_code in (202, 207, 429, 503), answer.text
-            return answer.json()["data"] if answer.status_code == 207 else None
+            assert response.status_code in (202, 207, 429, 503), response.text
+            return response.json()["data"] if response.status_code == 207 else None
 
         return list(eventually(result, what=f"the result of {job_id}"))
 

@@ -68,8 +68,10 @@ def _make_python(engine: Engine, place: Path) -> None:
 
 def _pip_settings(engine: Engine) -> list[str]:
     """Mounts that let pip in a build reach the package index as pip here does; they are no part of the image."""
-    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
-    settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", told.stdout, flags=re.MULTILINE))
+    completed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    )
+    settings = dict(re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", completed.stdout, flags=re.MULTILINE))
     config = configparser.RawConfigParser()
     config.read_dict({"global": settings})
     file = engine.home / "pip.conf"

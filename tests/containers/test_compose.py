@@ -81,11 +81,11 @@ def test_chunks_lie_sealed_in_the_volume(deployment: Deployment) -> None:
     deployment.engine.podman("pause", postgres)
     try:
         job = deployment.send([a_case(1000 + number, case_ID=mark) for number, mark in enumerate(marks)])
-        held = b"".join(path.read_bytes() for path in deployment.volume("redis").rglob("*") if path.is_file())
+        content = b"".join(path.read_bytes() for path in deployment.volume("redis").rglob("*") if path.is_file())
     finally:
         deployment.engine.podman("unpause", postgres)
-    assert job.encode() in held
-    legible = held + b"".join(_unpacked(held))
+    assert job.encode() in content
+    legible = content + b"".join(_unpacked(content))
     assert not [mark for mark in marks if mark.encode() in legible]
     assert {item["status"] for item in deployment.result(job)} == {201}
     assert deployment.query("SELECT count(*) FROM care_case WHERE case_id LIKE 'mark-%'") == ["200"]
@@ -130,8 +130,8 @@ def test_each_user_of_redis_may_do_its_part(
     passwords = {"carecase": "REDIS_PASSWORD", "flower": "FLOWER_REDIS_PASSWORD"}
     password = deployment.values[passwords[user]] if user in passwords else ""
     who = ("--user", user) if password else ()
-    told = deployment.engine.podman("exec", "--env", f"REDISCLI_AUTH={password}", redis, "valkey-cli", *who, *command)
-    assert told.startswith(answer), told
+    reply = deployment.engine.podman("exec", "--env", f"REDISCLI_AUTH={password}", redis, "valkey-cli", *who, *command)
+    assert reply.startswith(answer), reply
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,10 @@ def test_a_container_has_the_secrets_of_its_role_and_no_other(
     seen = engine.podman(
         "exec", container, "sh", "-c", "cat /proc/*/environ /run/secrets/* 2>/dev/null | tr '\\0' '\\n'"
     )
-    told = seen + engine.podman("container", "inspect", container)
-    secrets_seen = {path.name for path in (deployment.place / "secrets").iterdir() if path.read_text().strip() in told}
+    content = seen + engine.podman("container", "inspect", container)
+    secrets_seen = {
+        path.name for path in (deployment.place / "secrets").iterdir() if path.read_text().strip() in content
+    }
     assert secrets_seen == has
     shown = engine.podman("container", "inspect", container)
     assert not any(path.read_text().strip() in shown for path in (deployment.place / "secrets").iterdir())

@@ -53,8 +53,8 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment_of(name: str, secrets: Path) -> dict[str, str]:
     """A service's environment, in which the files of its secrets are found."""
-    held: dict[str, str] = COMPOSE["services"][name]["environment"]
-    return {variable: value.replace("/run/secrets", str(secrets)) for variable, value in held.items()}
+    environment: dict[str, str] = COMPOSE["services"][name]["environment"]
+    return {variable: value.replace("/run/secrets", str(secrets)) for variable, value in environment.items()}
 
 
 def test_every_part_is_there_and_is_watched() -> None:
@@ -96,7 +96,7 @@ def test_a_secret_is_a_file_and_goes_to_nobody_else(name: str) -> None:
     service = COMPOSE["services"][name]
     assert set(service.get("secrets", ())) == SECRETS[name]
     assert COMPOSE["secrets"].keys() == set().union(*SECRETS.values())
-    assert all(told == {"file": f"./secrets/{secret}"} for secret, told in COMPOSE["secrets"].items())
+    assert all(source == {"file": f"./secrets/{secret}"} for secret, source in COMPOSE["secrets"].items())
     files = {value.rpartition("/")[2] for value in service.get("environment", {}).values() if "/run/secrets/" in value}
     assert files <= SECRETS[name]
     assert VALUE not in str({**service, "environment": ""}), "others on the machine see a command"

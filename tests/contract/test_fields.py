@@ -13,7 +13,7 @@ CONTRACT = list(csv.DictReader((Path(__file__).parent / "care_case_fields.csv").
 
 
 def test_the_field_table_is_the_contracts() -> None:
-    held = [
+    table = [
         {
             "field": field.name,
             "type": field.type.value,
@@ -24,7 +24,7 @@ def test_the_field_table_is_the_contracts() -> None:
         }
         for field in FIELDS
     ]
-    assert held == CONTRACT
+    assert table == CONTRACT
 
 
 def test_the_model_has_the_fields_of_the_table_in_its_order() -> None:

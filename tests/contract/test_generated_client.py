@@ -61,9 +61,12 @@ def test_a_generated_client_sends_a_batch_and_reads_the_result(system: System, f
             return bool(jobs.sync(job_id, client=client).data.state.value == "completed")
 
         eventually(completed)
-        told = results.sync(job_id, client=client)
-        assert isinstance(told, models.MultiCodeResponseListVBAResponse)
-        assert [(item.id[0].value, item.status.value) for item in told.data] == [(first_key, 201), (first_key + 1, 422)]
+        result = results.sync(job_id, client=client)
+        assert isinstance(result, models.MultiCodeResponseListVBAResponse)
+        assert [(item.id[0].value, item.status.value) for item in result.data] == [
+            (first_key, 201),
+            (first_key + 1, 422),
+        ]
 
         at_once = batches.sync(5, client=client, body=cases, vbasoftware_database="demo", prefer="wait=30")
         assert at_once.data[0].body == "Updated"

@@ -58,12 +58,12 @@ def test_it_keeps_the_published_names(published: dict[str, Any]) -> None:
 
 
 def test_every_call_has_its_answers(published: dict[str, Any]) -> None:
-    told = {
+    statuses = {
         operation["operationId"]: set(operation["responses"])
         for operation in operations(published)
         if operation["security"]
     }
-    assert told == {name: answers | OF_EVERY_CALL for name, answers in ANSWERS.items()}
+    assert statuses == {name: answers | OF_EVERY_CALL for name, answers in ANSWERS.items()}
     assert all(
         operation["security"] == [{"apiKeyAuth": [], "bearerAuth": []}]
         for operation in operations(published)
@@ -73,10 +73,10 @@ def test_every_call_has_its_answers(published: dict[str, Any]) -> None:
 
 def test_every_answer_has_an_example_that_fits_and_described_headers(published: dict[str, Any]) -> None:
     for operation in operations(published):
-        for status, answer in operation["responses"].items():
-            assert answer["description"]
-            assert all(header["description"] and header["example"] for header in answer.get("headers", {}).values())
-            content = answer.get("content", {})
+        for status, response in operation["responses"].items():
+            assert response["description"]
+            assert all(header["description"] and header["example"] for header in response.get("headers", {}).values())
+            content = response.get("content", {})
             assert content or status in ("204", "304")
             if operation["security"] and content:
                 is_stream = status == "200" and operation["operationId"].endswith("Events")

@@ -125,9 +125,9 @@ def _merged(values: Object, more: Object) -> Object:
     """Lay values over others; null takes one out, of those or of the chart's own."""
     merged = {name: value for name, value in values.items() if more.get(name, "") is not None}
     for name, value in more.items():
-        held = values.get(name)
+        present = values.get(name)
         if value is not None or name not in values:
-            merged[name] = _merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
+            merged[name] = _merged(present, value) if isinstance(present, dict) and isinstance(value, dict) else value
     return merged
 
 

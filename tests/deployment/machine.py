@@ -71,8 +71,8 @@ class Console:
 
     def _copy(self, file: Path) -> None:
         with suppress(OSError), file.open("wb", buffering=0) as output:  # EIO: the other side is closed
-            while said := os.read(self._main, 65_536):
-                output.write(said)
+            while piece := os.read(self._main, 65_536):
+                output.write(piece)
 
 
 def prepare(place: Path) -> Path:
@@ -106,11 +106,14 @@ def booted(place: Path) -> Iterator[Machine]:
     mounts = [word for inside, path in _PATHS.items() for word in (str(path), inside)]
     console = Console(place / "told" / "console")
     with control_groups() as groups:
-        told = {"CONSOLE": console.name, "CONTROL_GROUPS": " ".join(f"{where}:{own}" for where, own in groups.items())}
+        variables = {
+            "CONSOLE": console.name,
+            "CONTROL_GROUPS": " ".join(f"{where}:{own}" for where, own in groups.items()),
+        }
         process = subprocess.Popen(
             [*unshare, str(_SCRIPT), str(place), *mounts],
             stdin=subprocess.DEVNULL, stdout=(place / "boot.log").open("w"), stderr=subprocess.STDOUT,
-            env={"PATH": os.environ["PATH"], **told}, preexec_fn=partial(_enter, groups.values()),
+            env={"PATH": os.environ["PATH"], **variables}, preexec_fn=partial(_enter, groups.values()),
         )  # fmt: skip
         try:
             eventually(lambda: process.poll() is not None or _first(process.pid), 60, "systemd is there")

@@ -38,9 +38,9 @@ def test_each_other_example_goes_with_it(number: int) -> None:
 
 def test_the_table_of_secrets_is_that_of_the_pods() -> None:
     release = render(yaml.safe_load(blocks(_PAGE)[0]))
-    told = dict(re.findall(r"^\| (intake|flower) \| (.*?) \|", _PAGE.read_text(), re.MULTILINE))
-    for pod in release.pods(*told):
-        assert set(re.findall(r"`(\w+)`", told[pod.role])) == {Path(path).name for path in pod.secrets}
+    rows = dict(re.findall(r"^\| (intake|flower) \| (.*?) \|", _PAGE.read_text(), re.MULTILINE))
+    for pod in release.pods(*rows):
+        assert set(re.findall(r"`(\w+)`", rows[pod.role])) == {Path(path).name for path in pod.secrets}
 
 
 @pytest.mark.parametrize("page", [_PAGE, _README], ids=lambda page: page.name)

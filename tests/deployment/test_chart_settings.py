@@ -117,13 +117,13 @@ def test_every_secret_of_the_settings_reaches_somebody() -> None:
 
 def test_every_secret_of_a_named_section_has_a_place_in_the_chart() -> None:
     """A database's password and a webhook's secrets stand beside its other settings, and reach the worker."""
-    held = json.loads(SCHEMA.read_text())["$defs"]
+    definitions = json.loads(SCHEMA.read_text())["$defs"]
     release = rendered("minimal", _WEBHOOK)
     (pod,) = release.pods("worker")
     names = {"databases": "demo", "webhooks": "crm"}
     assert named_secrets()
     for section, leaf in named_secrets():
-        assert held[section.removesuffix("s")]["properties"][leaf] == {"$ref": "#/$defs/secret"}
+        assert definitions[section.removesuffix("s")]["properties"][leaf] == {"$ref": "#/$defs/secret"}
         assert variable_of((section, names[section], leaf)) + "_FILE" in pod.environment
 
 

@@ -17,7 +17,7 @@ _SIGNED = "secrets: {existingSecret: s}"
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "text"),
     [
         (
             "workerGroups: {default: {autoscaling: {hpa: {enabled: true}, keda: {enabled: true, serverAddress: 'http://p'}}}}",
@@ -94,10 +94,10 @@ _SIGNED = "secrets: {existingSecret: s}"
         ("httpRoute: {enabled: true}", "httpRoute.parentRefs: there are none"),
     ],
 )  # fmt: skip
-def test_values_that_contradict_each_other_are_reported_with_their_place(more: str, told: str) -> None:
+def test_values_that_contradict_each_other_are_reported_with_their_place(more: str, text: str) -> None:
     with pytest.raises(helm.HelmRenderError) as caught:
         rendered("minimal", more)
-    assert told in str(caught.value)
+    assert text in str(caught.value)
     assert "pass@" not in str(caught.value)
     assert str(caught.value).count("\n") <= 6, "each mistake once"
 
@@ -145,23 +145,23 @@ def test_the_schema_refuses_what_nothing_would_read(more: str) -> None:
 
 
 def test_the_schema_has_the_settings_as_they_are() -> None:
-    held = json.loads(SCHEMA.read_text())["$defs"]
+    definitions = json.loads(SCHEMA.read_text())["$defs"]
     expected = defined()
-    assert {name: held[name] for name in expected} == expected, "python -m tests.deployment.chart_schema"
+    assert {name: definitions[name] for name in expected} == expected, "python -m tests.deployment.chart_schema"
 
 
 def test_every_value_has_a_default_and_is_in_the_schema() -> None:
     schema = json.loads(SCHEMA.read_text())
     defaults: Object = yaml.safe_load((CHART / "values.yaml").read_text())
 
-    def compare(held: Any, described: Object, path: str) -> None:
+    def compare(actual: Any, described: Object, path: str) -> None:
         described = schema["$defs"][described["$ref"].rpartition("/")[2]] if "$ref" in described else described
         if described.get("type") != "object" or "properties" not in described:
             return
         assert described["additionalProperties"] is False, path
         if path not in (".settings", ".secrets"):  # these have the service's defaults, or none
-            assert set(held) == set(described["properties"]) - {"global"}, path
-            for name, value in held.items():
+            assert set(actual) == set(described["properties"]) - {"global"}, path
+            for name, value in actual.items():
                 compare(value, described["properties"][name], f"{path}.{name}")
 
     del schema["$defs"]["worker"]["properties"]["settings"]

@@ -70,11 +70,11 @@ def test_intakes_that_are_gone_are_reported_though_another_namespace_has_some(tm
     }
     gone_and_back = {"series": f'carecase_store_up{{namespace="{NAMESPACE}"}}', "values": "1x5 stale _x9 1x20"}
     other = {"series": 'carecase_store_up{namespace="other"}', "values": "1x40"}
-    told = [
+    expectations = [
         {"alertname": "NoIntakes", "eval_time": at, "exp_alerts": alerts}
         for at, alerts in (("5m", []), ("10m", [firing]), ("20m", []))
     ]
-    test = {"interval": "1m", "input_series": [gone_and_back, other], "alert_rule_test": told}
+    test = {"interval": "1m", "input_series": [gone_and_back, other], "alert_rule_test": expectations}
     (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
     done = subprocess.run([promtool, "test", "rules", str(tmp_path / "test.yaml")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

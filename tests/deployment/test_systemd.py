@@ -71,9 +71,9 @@ def analyze(*arguments: str) -> str:
     """What systemd-analyze prints; it must have nothing to refuse."""
     program = need("systemd-analyze", "systemd")
     done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
-    return told
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
 
 
 def test_systemd_understands_every_line(machine: Path) -> None:

@@ -169,9 +169,9 @@ def test_each_unit_has_its_credentials_where_no_other_can_read_them(machine: Mac
 
 
 def test_a_batch_is_applied(machine: Machine, client: httpx.Client) -> None:
-    answer = client.put("/care-cases-batch", json=[a_case(key) for key in range(3)])
-    assert answer.status_code == 207, answer.text
-    assert [item["status"] for item in answer.json()["data"]] == [201] * 3
+    response = client.put("/care-cases-batch", json=[a_case(key) for key in range(3)])
+    assert response.status_code == 207, response.text
+    assert [item["status"] for item in response.json()["data"]] == [201] * 3
     assert [machine.show(unit, "NRestarts") for unit in SERVING] == ["0"] * len(SERVING), machine.log()
 
 

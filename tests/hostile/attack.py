@@ -77,9 +77,9 @@ class Attacker:
 
     async def accepted(self, body: bytes) -> str:
         """Send a batch until it is accepted; its job id."""
-        while (answer := await self.batch(body)).status != 202:
+        while (response := await self.batch(body)).status != 202:
             await asyncio.sleep(_AGAIN_S)  # the pace of the attacker
-        return str(json.loads(answer.body)["job"]["jobId"])
+        return str(json.loads(response.body)["job"]["jobId"])
 
     async def final(self, job_id: str) -> None:
         """Wait until a job is final."""

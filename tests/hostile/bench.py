@@ -182,9 +182,9 @@ def _neighbour(ground: Ground, seconds: float) -> Seen:
     access = access_of(ground.intake, *_NEIGHBOUR, source="127.0.0.2")
     with _program("neighbour") as process:
         orders = {"access": asdict(access), "seconds": seconds, "batches": _BATCHES, "intake": ground.pids["intake"][0]}
-        told, _ = process.communicate(json.dumps(orders) + "\n")
+        output, _ = process.communicate(json.dumps(orders) + "\n")
         assert process.returncode == 0
-    return Seen(**json.loads(told))
+    return Seen(**json.loads(output))
 
 
 def _settle(ground: Ground) -> None:

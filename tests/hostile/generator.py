@@ -35,8 +35,8 @@ class Orders:
     @classmethod
     def of(cls, line: str) -> "Orders":
         """The orders that a line of JSON holds."""
-        told = json.loads(line)
-        return cls(Access(**told["access"]), told["names"], Scale(**told["scale"]), told["endless"])
+        document = json.loads(line)
+        return cls(Access(**document["access"]), document["names"], Scale(**document["scale"]), document["endless"])
 
     def line(self) -> str:
         """The line of JSON that holds them."""
@@ -45,12 +45,12 @@ class Orders:
 
 def tallies_of(text: str) -> dict[str, Tally]:
     """The tallies that a generator has printed."""
-    told: dict[str, Any] = json.loads(text)
+    document: dict[str, Any] = json.loads(text)
     return {
         name: Tally(
             one["sent"], one["decoded"], one["received"], {int(status): n for status, n in one["answers"].items()}
         )
-        for name, one in told.items()
+        for name, one in document.items()
     }
 
 

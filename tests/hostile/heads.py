@@ -14,7 +14,7 @@ _PATHS = cycle(
 )
 
 
-def told(*lines: str, target: str = _JOB, who: Who = Who.CLIENT) -> Send:
+def repeated(*lines: str, target: str = _JOB, who: Who = Who.CLIENT) -> Send:
     """A request with these lines, again and again on one connection."""
 
     async def send(attacker: Attacker) -> None:
@@ -56,7 +56,7 @@ async def strange_tokens(attacker: Attacker) -> None:
 
 
 def _told(name: str, *lines: str, target: str = _JOB, who: Who = Who.CLIENT) -> Attack:
-    return Attack(name, who, told(*lines, target=target, who=who))
+    return Attack(name, who, repeated(*lines, target=target, who=who))
 
 
 _WRONG = a_token(b'{"alg":"HS256"}', b'{"sub":"x"}')

@@ -43,8 +43,8 @@ async def cancelled_and_retried(attacker: Attacker) -> None:
     for _ in range(5):
         await attacker.once(attacker.head("DELETE", f"/jobs/{job_id}"))
         path = f"/jobs/{job_id}/retry"
-        answer = await attacker.once(attacker.head("POST", path, attacker.key(), "content-length: 0"))
-        job_id = json.loads(answer.body).get("job", {}).get("jobId", job_id)
+        response = await attacker.once(attacker.head("POST", path, attacker.key(), "content-length: 0"))
+        job_id = json.loads(response.body).get("job", {}).get("jobId", job_id)
 
 
 async def a_large_result(attacker: Attacker) -> None:

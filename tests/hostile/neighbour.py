@@ -70,10 +70,10 @@ class _Neighbour:
             "idempotency-key": str(next(self._keys)),
         }
         body = a_batch(*(a_case(FIRST_KEY + key) for key in range(size)))
-        while (told := self._timed(self.seen.batches_ms, "PUT", BATCH, body, headers))[0] != 202:
-            self._count(f"PUT {told[0]}")
+        while (response := self._timed(self.seen.batches_ms, "PUT", BATCH, body, headers))[0] != 202:
+            self._count(f"PUT {response[0]}")
             time.sleep(1)  # as a client does that is refused
-        path = f"/jobs/{json.loads(told[1])['job']['jobId']}"
+        path = f"/jobs/{json.loads(response[1])['job']['jobId']}"
         self.seen.items += size
         polls = 0
         while not self._is_final(path) or polls < _POLLS:
@@ -114,14 +114,14 @@ class _Neighbour:
         try:
             self._connection.request(method, path, body, {**self._headers, **(headers or {})})
             answer = self._connection.getresponse()
-            told = answer.status, answer.read()
+            response = answer.status, answer.read()
         except (OSError, http.client.HTTPException):
             self._connection.close()
             self._count(f"{method} unanswered")
-            told = 0, b""
+            response = 0, b""
         times.append((time.perf_counter() - began) * 1000)
         self._waited_ms = self._queued_ms() - queued
-        return told
+        return response
 
     def _count(self, what: str) -> None:
         self.seen.wrong[what] = self.seen.wrong.get(what, 0) + 1

@@ -42,8 +42,8 @@ class Ground:
 
     def redis_bytes(self) -> int:
         """Memory that Redis has for what it keeps: not for connections, nor for what it is just writing to disk."""
-        told = self.redis.info("memory")
-        return int(told["used_memory"] - told["mem_clients_normal"] - told["mem_aof_buffer"])
+        memory = self.redis.info("memory")
+        return int(memory["used_memory"] - memory["mem_clients_normal"] - memory["mem_aof_buffer"])
 
 
 @dataclass

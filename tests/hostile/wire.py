@@ -95,8 +95,8 @@ class Connection:
     async def end(self) -> None:
         """Wait until the service closes the connection; an answer that it gives first is counted."""
         async with asyncio.timeout(_PATIENCE_S):
-            told = await self._reader.read(-1)
-        self._tally.ended(int(told[9:12]) if told.startswith(b"HTTP/1.1 ") else 0)
+            rest = await self._reader.read(-1)
+        self._tally.ended(int(rest[9:12]) if rest.startswith(b"HTTP/1.1 ") else 0)
 
     async def come(self, seconds: float) -> int:
         """Read what comes within so many seconds; its bytes."""

@@ -62,12 +62,12 @@ def settings(url: str, **redis: Path) -> Settings:
 
 
 def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certificates) -> None:
-    held = settings(secured["redis"], ca=files.ca, cert=files.certificate, key=files.key)
-    store = Stores(held.redis, held.jobs)
+    secured_settings = settings(secured["redis"], ca=files.ca, cert=files.certificate, key=files.key)
+    store = Stores(secured_settings.redis, secured_settings.jobs)
     store.client.check()
     assert store.batches.admit(a_new_job(database="tls"), {0: b"items"}).to_notify
-    asyncio.run(RateLimiter(held.redis, 1, 1).spend("tls"))
-    notifier = Notifier(celery_app(held))
+    asyncio.run(RateLimiter(secured_settings.redis, 1, 1).spend("tls"))
+    notifier = Notifier(celery_app(secured_settings))
     notifier.notify("tls", store.leases.overdue("tls", 0))
     assert notifier.waiting("tls") == 1
 
@@ -75,22 +75,22 @@ def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certi
 def test_another_server_and_a_client_without_certificate_are_refused(
     secured: dict[str, str], files: Certificates, strangers: Certificates
 ) -> None:
-    for held in (
+    for refused in (
         settings(secured["redis"], ca=strangers.ca, cert=files.certificate, key=files.key),
         settings(secured["redis"]),  # the system's authorities do not know ours
         settings(secured["redis"], ca=files.ca),
         settings(secured["redis"].replace("127.0.0.1", "localhost"), ca=files.ca),  # the certificate is of another name
     ):
         with pytest.raises(StoreUnavailable):
-            Stores(held.redis, held.jobs).client.ping()
+            Stores(refused.redis, refused.jobs).client.ping()
         with pytest.raises(StoreUnavailable):
-            Notifier(celery_app(held)).waiting("tls")
+            Notifier(celery_app(refused)).waiting("tls")
 
 
 def test_a_target_database_by_tls(secured: dict[str, str], files: Certificates, strangers: Certificates) -> None:
     def engine(query: str):  # type: ignore[no-untyped-def]
-        held = load(environment={"CARECASE_DATABASES_D_URL": f"{secured['postgres']}?{query}"})
-        return engine_for(tenants_of(held.databases)["d"])
+        loaded = load(environment={"CARECASE_DATABASES_D_URL": f"{secured['postgres']}?{query}"})
+        return engine_for(tenants_of(loaded.databases)["d"])
 
     trusting = engine(f"sslmode=verify-full&sslrootcert={files.ca}")
     upgrade(trusting)

@@ -20,7 +20,7 @@ class Gap:
 
     file: str
     line: int
-    told: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def lines_of(found: Iterable[Gap]) -> Iterator[str]:
             file = gap.file
             yield file
         text = _lines(gap.file)[gap.line - 1].strip()
-        yield f"  {gap.line}: {text}{f'   [{gap.told}]' if gap.told else ''}"
+        yield f"  {gap.line}: {text}{f'   [{gap.note}]' if gap.note else ''}"
 
 
 def _python_gaps(results: Sequence[Result]) -> Iterator[Gap]:
@@ -89,11 +89,11 @@ def _python_gaps(results: Sequence[Result]) -> Iterator[Gap]:
         report = place.directory / "report.json"
         measured.json_report(outfile=str(report))
         files = json.loads(report.read_text())["files"]
-    for file, told in files.items():
+    for file, notes in files.items():
         name = Path(file).resolve().relative_to(PACKAGE).as_posix()
-        missing = set(told["missing_lines"])
+        missing = set(notes["missing_lines"])
         yield from (Gap(name, line) for line in missing)
-        for line, to in told["missing_branches"]:
+        for line, to in notes["missing_branches"]:
             if line not in missing:
                 yield Gap(name, line, f"never to line {to}" if to > 0 else "never to the end")
 

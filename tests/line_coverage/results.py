@@ -30,8 +30,8 @@ class Result:
     @property
     def statements(self) -> dict[Statement, list[str]]:
         """Which tests reach each statement of the scripts."""
-        told = self._notes()["statements"].items()
-        return {Statement(script, int(line), int(column)): tests for (script, line, column), tests in _split(told)}
+        noted = self._notes()["statements"].items()
+        return {Statement(script, int(line), int(column)): tests for (script, line, column), tests in _split(noted)}
 
     @property
     def tests(self) -> dict[str, dict[str, Any]]:
@@ -69,17 +69,17 @@ def _all_notes(place: Place) -> dict[str, Any]:
     seconds: defaultdict[str, float] = defaultdict(float)
     failed: set[str] = set()
     for path in place.notes.iterdir():
-        told = json.loads(path.read_text())
-        for name, tests in told["statements"].items():
+        document = json.loads(path.read_text())
+        for name, tests in document["statements"].items():
             statements[name] |= set(tests)
-        for test, spent in told["seconds"].items():
+        for test, spent in document["seconds"].items():
             seconds[test] += spent
-        failed |= set(told["failed"])
+        failed |= set(document["failed"])
     return {
         "statements": {name: sorted(tests) for name, tests in statements.items()},
         "tests": {test: {"seconds": round(spent, 2), "passed": test not in failed} for test, spent in seconds.items()},
     }
 
 
-def _split(told: Any) -> Iterator[tuple[list[str], list[str]]]:
-    return ((name.split(":"), tests) for name, tests in told)
+def _split(tests_by_name: Any) -> Iterator[tuple[list[str], list[str]]]:
+    return ((name.split(":"), tests) for name, tests in tests_by_name)

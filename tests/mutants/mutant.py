@@ -25,8 +25,8 @@ class Mutant:
     @cached_property
     def name(self) -> str:
         """A name that another text of the file, or another mistake, does not have."""
-        told = f"{self.path}\0{self.start}\0{self.end}\0{self.instead}\0{self.text}"
-        return sha256(told.encode()).hexdigest()[:12]
+        text = f"{self.path}\0{self.start}\0{self.end}\0{self.instead}\0{self.text}"
+        return sha256(text.encode()).hexdigest()[:12]
 
     @property
     def lines(self) -> range:

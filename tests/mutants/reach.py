@@ -150,11 +150,11 @@ class Measured:
         self._breadth = Counter(test for lines in self.lines.values() for by in lines.values() for test in by)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._functions: defaultdict[str, list[str]] = defaultdict(list)
-        self._failed = {_file(test) for test, told in document["tests"].items() if not told["passed"]}
-        for test, told in document["tests"].items():
+        self._failed = {_file(test) for test, notes in document["tests"].items() if not notes["passed"]}
+        for test, notes in document["tests"].items():
             file = _file(test)
-            self._seconds[test] = told["seconds"]
-            self._seconds[file] += told["seconds"]
+            self._seconds[test] = notes["seconds"]
+            self._seconds[file] += notes["seconds"]
             self._functions[file].append(test)
 
     def seconds(self, test: str) -> float:

@@ -46,8 +46,8 @@ def summary(results: Sequence[Result]) -> str:
     lines.append(f"{'module':<{width}}  score  {'  '.join(heads)}")
     for path, found in (*sorted(by_module.items()), ("all", list(results))):
         counts = Counter(result.verdict for result in found)
-        told = "  ".join(f"{counts[Verdict(head)]:>{len(head)}}" for head in heads)
-        lines.append(f"{path:<{width}}  {score(found):4.0f}%  {told}")
+        text = "  ".join(f"{counts[Verdict(head)]:>{len(head)}}" for head in heads)
+        lines.append(f"{path:<{width}}  {score(found):4.0f}%  {text}")
     return "\n".join(lines)
 
 

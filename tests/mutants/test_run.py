@@ -65,8 +65,8 @@ def _git(root: Path, *arguments: str) -> None:
 def results(repository: Path) -> dict[tuple[str, str], dict[str, object]]:
     """What a run finds, by file and line as it becomes."""
     assert main(["--jobs", "1", "--least", "100"], repository) == 1, "the score is below the bound"
-    told = [json.loads(line) for line in (repository / RESULTS).read_text().splitlines()]
-    return {(one["path"], one["after"]): one for one in told}
+    records = [json.loads(line) for line in (repository / RESULTS).read_text().splitlines()]
+    return {(one["path"], one["after"]): one for one in records}
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_run_goes_on_where_it_stopped(repository: Path) -> None:
 @pytest.mark.usefixtures("results")
 def test_survivors_are_shown_as_diffs_with_the_score(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--modules", "jobs/add"], repository)
-    told = capsys.readouterr().out
-    assert "-    return a > b\n+    return a >= b\ntests: tests/unit/test_add.py\n" in told
-    assert "admit.lua" not in told
+    output = capsys.readouterr().out
+    assert "-    return a > b\n+    return a >= b\ntests: tests/unit/test_add.py\n" in output
+    assert "admit.lua" not in output
 
 
 def test_an_equivalent_mutant_does_not_count_and_a_stale_entry_is_reported(
@@ -128,9 +128,9 @@ def test_an_equivalent_mutant_does_not_count_and_a_stale_entry_is_reported(
     )
     assert main(["--modules", "jobs/add", "--least", "100"], repository) == 0
     (repository / LIST).write_text("")
-    told = capsys.readouterr().out
-    assert "'return b' -> 'return c'" in told
-    assert told.count("stale") == 1
+    output = capsys.readouterr().out
+    assert "'return b' -> 'return c'" in output
+    assert output.count("stale") == 1
 
 
 def test_only_changed_lines_are_tried(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,9 +138,9 @@ def test_only_changed_lines_are_tried(repository: Path, capsys: pytest.CaptureFi
     (repository / ADD).write_text(text)
     main(["--since", "HEAD", "--list"], repository)
     (repository / ADD).write_text(FILES[ADD])
-    told = capsys.readouterr().out
-    assert "+    return b >= a\n" in told
-    assert "a - b" not in told
+    output = capsys.readouterr().out
+    assert "+    return b >= a\n" in output
+    assert "a - b" not in output
 
 
 def test_a_sample_is_the_same_for_the_same_seed(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,9 +181,9 @@ def test_a_test_that_fails_without_a_mistake_is_left_out_and_named_and_the_run_e
 ) -> None:
     broken.write_text("from carecase_worker.jobs import add\n\ndef test_that_is_broken():\n    assert add is None\n")
     assert main(["--modules", "jobs/add", "--jobs", "1", "--least", "0"], repository) == 1
-    told = capsys.readouterr().out
-    assert f"mend it: {BROKEN}::test_that_is_broken\n" in told
-    assert "killed by tests/unit/test_add.py::test_a_process_of_its_own_adds" in told, "the others go on"
+    output = capsys.readouterr().out
+    assert f"mend it: {BROKEN}::test_that_is_broken\n" in output
+    assert "killed by tests/unit/test_add.py::test_a_process_of_its_own_adds" in output, "the others go on"
 
 
 def test_a_run_ends_at_once_with_the_reason_if_a_file_of_tests_cannot_be_read(repository: Path, broken: Path) -> None:

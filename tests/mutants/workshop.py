@@ -140,8 +140,8 @@ class Workshop:
         """PostgreSQL and Celery write over their environment: one has its directory as argument, one works there."""
         try:
             place = str(self.place)
-            told = (process.cwd(), *process.cmdline())
-            return process.environ().get(_MARK) == place or any(place in part for part in told)
+            places = (process.cwd(), *process.cmdline())
+            return process.environ().get(_MARK) == place or any(place in part for part in places)
         except psutil.Error:
             return False
 

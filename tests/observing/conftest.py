@@ -11,7 +11,7 @@ from tests.observing.watch import FACTOR, OF_A_BUSY_MACHINE, Watch, hurried_rule
 
 
 @dataclass(frozen=True)
-class Told:
+class Alerts:
     """What somebody was told in a test."""
 
     watch: Watch
@@ -26,9 +26,9 @@ class Told:
 
         for alert in alerts:
             eventually(partial(self._is_over, *alert), what=f"{alert} is resolved")
-            told, breaks = self._statuses(*alert), self.watch.breaks(time.time() - self.began, depends_on)
-            assert told == ["firing", "resolved"] * (len(told) // 2), alert
-            assert len(told) // 2 <= 1 + breaks, f"{alert} was told {len(told) // 2} times"
+            statuses, breaks = self._statuses(*alert), self.watch.breaks(time.time() - self.began, depends_on)
+            assert statuses == ["firing", "resolved"] * (len(statuses) // 2), alert
+            assert len(statuses) // 2 <= 1 + breaks, f"{alert} was told {len(statuses) // 2} times"
         others = {one.alert for one in self.watch.messages} - OF_A_BUSY_MACHINE
         assert others <= {name for name, _ in alerts}
 
@@ -60,9 +60,9 @@ def watch(watched: tuple[System, Watch]) -> Watch:
 
 
 @pytest.fixture
-def told(watch: Watch) -> Iterator[Told]:
+def alerts(watch: Watch) -> Iterator[Alerts]:
     """What is told in this test; before it and after it, all is well."""
     eventually(lambda: not watch.firing(), what="no alert fires")
     watch.messages.clear()
-    yield Told(watch, time.time())
+    yield Alerts(watch, time.time())
     eventually(lambda: not watch.firing(), what="no alert fires any more")

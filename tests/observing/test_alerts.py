@@ -8,7 +8,7 @@ import pytest
 import redis
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
-from tests.observing.conftest import Told
+from tests.observing.conftest import Alerts
 from tests.observing.panels import shown, without_data
 from tests.observing.watch import BACKLOG, DEPLOYED, Watch
 from tests.pausing import frozen
@@ -25,18 +25,18 @@ also if its client sends nothing."""
 RUNBOOKS = DEPLOYED.parents[1] / "docs" / "operations" / "runbooks"
 
 
-def test_a_database_that_hangs_is_reported_once(system: System, watch: Watch, told: Told, first_key: int) -> None:
+def test_a_database_that_hangs_is_reported_once(system: System, watch: Watch, alerts: Alerts, first_key: int) -> None:
     with frozen(system.pid("postgresql")):
         job = system.send([a_case(first_key)])
         watch.waits_for("firing", "DatabaseAway", "demo")
         (breaker,) = watch.query('carecase_circuit_breaker_open{database="demo"}')
         assert breaker["value"][1] == "1"
     assert system.final(job)["created"] == 1
-    told.once(("DatabaseAway", "demo"))
+    alerts.once(("DatabaseAway", "demo"))
 
 
 def test_workers_that_are_gone_and_a_backlog_that_fills_up_are_reported_once_each(
-    system: System, watch: Watch, told: Told, first_key: int
+    system: System, watch: Watch, alerts: Alerts, first_key: int
 ) -> None:
     with frozen(*system.stack["processes"]["worker"]):
         jobs = [system.send([a_case(first_key + n)]) for n in range(BACKLOG - 1)]
@@ -44,19 +44,19 @@ def test_workers_that_are_gone_and_a_backlog_that_fills_up_are_reported_once_eac
         watch.waits_for("firing", "BacklogNearLimit", "demo")
     for job in jobs:
         system.final(job)
-    told.once(("NoWorkers", ""), ("BacklogNearLimit", "demo"))
+    alerts.once(("NoWorkers", ""), ("BacklogNearLimit", "demo"))
 
 
-def test_work_that_nobody_takes_is_reported_once(system: System, watch: Watch, told: Told, first_key: int) -> None:
+def test_work_that_nobody_takes_is_reported_once(system: System, watch: Watch, alerts: Alerts, first_key: int) -> None:
     """The worker's main process goes on and is seen; its pool does not. The half minute is as it is deployed."""
     with frozen(*system.pool()):
         job = system.send([a_case(first_key)])
         watch.waits_for("firing", "WorkStuck", "demo")
     assert system.final(job)["created"] == 1
-    told.once(("WorkStuck", "demo"), depends_on='{__name__=~"up|carecase_workers"}')
+    alerts.once(("WorkStuck", "demo"), depends_on='{__name__=~"up|carecase_workers"}')
 
 
-def test_a_schema_that_is_behind_is_reported_once(system: System, watch: Watch, told: Told, first_key: int) -> None:
+def test_a_schema_that_is_behind_is_reported_once(system: System, watch: Watch, alerts: Alerts, first_key: int) -> None:
     system.execute("ALTER TABLE care_case RENAME COLUMN case_id TO case_name")
     try:
         job = system.send([a_case(first_key)])
@@ -64,10 +64,10 @@ def test_a_schema_that_is_behind_is_reported_once(system: System, watch: Watch, 
     finally:
         system.execute("ALTER TABLE care_case RENAME COLUMN case_name TO case_id")
     assert system.final(job)["created"] == 1
-    told.once(("SchemaBehind", "demo"))
+    alerts.once(("SchemaBehind", "demo"))
 
 
-def test_a_redis_that_takes_no_writes_is_reported_once(system: System, watch: Watch, told: Told) -> None:
+def test_a_redis_that_takes_no_writes_is_reported_once(system: System, watch: Watch, alerts: Alerts) -> None:
     with redis.Redis.from_url(system.stack["redis"]["url"]) as server:
         server.config_set("min-replicas-to-write", 1)
         try:
@@ -76,18 +76,18 @@ def test_a_redis_that_takes_no_writes_is_reported_once(system: System, watch: Wa
                 assert client.put("/care-cases-batch", json=[a_case(1)]).status_code == 503
         finally:
             server.config_set("min-replicas-to-write", 0)
-    told.once(("StoreDown", ""))
+    alerts.once(("StoreDown", ""))
 
 
-def test_intakes_that_cannot_be_scraped_are_reported_once(system: System, watch: Watch, told: Told) -> None:
+def test_intakes_that_cannot_be_scraped_are_reported_once(system: System, watch: Watch, alerts: Alerts) -> None:
     """Every scrape fails while they are frozen, which is one break: those are counted that come after it."""
     with frozen(*system.stack["processes"]["intake"]):
         watch.waits_for("firing", "NoIntakes")
         assert watch.query("carecase_store_up") == []
-    replace(told, began=time.time()).once(("NoIntakes", ""))
+    replace(alerts, began=time.time()).once(("NoIntakes", ""))
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("alerts")
 def test_every_panel_of_the_dashboard_has_data(system: System, watch: Watch, first_key: int) -> None:
     """All of it is of what happened in this test and before it."""
     system.final(system.send([a_case(first_key + n) for n in range(3000)]))

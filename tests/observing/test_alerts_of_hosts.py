@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.acceptance.system import NO_RATE, System, intake_beside, running
 from tests.faketime import shifted_in
-from tests.observing.conftest import Told
+from tests.observing.conftest import Alerts
 from tests.observing.watch import FACTOR, Watch, hurried_rules, watching
 from tests.tls import certificates
 
@@ -39,15 +39,15 @@ def renew(place: Path, name: str, days: int) -> None:
     certificates(place / name, days).ca.replace(place / "ca.pem")
 
 
-def test_a_clock_that_is_off_is_reported_once(watch: Watch, told: Told, place: Path) -> None:
+def test_a_clock_that_is_off_is_reported_once(watch: Watch, alerts: Alerts, place: Path) -> None:
     (place / "clock").write_text("+60s")
     watch.waits_for("firing", "ClockSkew")
     (place / "clock").write_text("+0")
-    told.once(("ClockSkew", ""))
+    alerts.once(("ClockSkew", ""))
 
 
-def test_a_certificate_that_expires_in_a_day_is_reported_once(watch: Watch, told: Told, place: Path) -> None:
+def test_a_certificate_that_expires_in_a_day_is_reported_once(watch: Watch, alerts: Alerts, place: Path) -> None:
     renew(place, "short", 1)
     watch.waits_for("firing", "CertificateExpires")
     renew(place, "long", 365)
-    told.once(("CertificateExpires", ""))
+    alerts.once(("CertificateExpires", ""))

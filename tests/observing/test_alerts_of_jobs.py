@@ -6,7 +6,7 @@ Where a rule looks at a quarter of an hour, ten minutes or a day, its bounds and
 import pytest
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
-from tests.observing.conftest import Told
+from tests.observing.conftest import Alerts
 from tests.observing.watch import Watch
 
 BY_BOUNDS = ("OldestJobTooOld",)
@@ -18,7 +18,9 @@ BY_WINDOWS = (
 VARIABLES = {"CARECASE_JOBS_CHUNK_ITEMS": "50"}
 
 
-def test_a_job_that_goes_on_slowly_is_reported_once(system: System, watch: Watch, told: Told, first_key: int) -> None:
+def test_a_job_that_goes_on_slowly_is_reported_once(
+    system: System, watch: Watch, alerts: Alerts, first_key: int
+) -> None:
     """Each chunk takes a second, until somebody got the alert."""
     system.execute("CREATE TABLE slowness AS SELECT 1.0::float8 AS seconds")
     system.execute(
@@ -33,13 +35,13 @@ def test_a_job_that_goes_on_slowly_is_reported_once(system: System, watch: Watch
     finally:
         system.execute("UPDATE slowness SET seconds = 0")
     assert system.final(job)["created"] == 50 * 400
-    told.once(("OldestJobTooOld", "demo"))
+    alerts.once(("OldestJobTooOld", "demo"))
     system.execute("DROP TRIGGER slow ON care_case")
 
 
 @pytest.mark.timeout(300)
 def test_items_that_fail_all_at_once_are_reported_once(
-    system: System, watch: Watch, told: Told, first_key: int
+    system: System, watch: Watch, alerts: Alerts, first_key: int
 ) -> None:
     """The day before, as it is here, had nine thousand items that did not fail, and one that did.
 
@@ -52,4 +54,4 @@ def test_items_that_fail_all_at_once_are_reported_once(
     eventually(lambda: watch.query(idle) and watch.query(past), what="Prometheus knows the share of the day before")
     system.final(system.send([{"case_Key": first_key + n, "case_ID": 5} for n in range(50)]))
     watch.waits_for("firing", "FailedItemsJump", "demo")
-    told.once(("FailedItemsJump", "demo"))
+    alerts.once(("FailedItemsJump", "demo"))

@@ -25,8 +25,11 @@ def test_refused_batches_and_late_jobs_use_up_the_budgets_and_each_is_reported_o
 
         def is_told() -> bool:
             """Send a batch that is refused; Prometheus must see that there are more of them."""
-            answer = client.put("/care-cases-batch", json=[a_case(first_key)])
-            assert (answer.status_code, answer.json()["error"]["type"]) == (503, "urn:carecase:problem:backlog-full")
+            response = client.put("/care-cases-batch", json=[a_case(first_key)])
+            assert (response.status_code, response.json()["error"]["type"]) == (
+                503,
+                "urn:carecase:problem:backlog-full",
+            )
             return "AcceptanceErrorBudgetBurn" in {one.alert for one in watch.messages}
 
         eventually(is_told, what="the budget of acceptance is told of")

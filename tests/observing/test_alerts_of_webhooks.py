@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
-from tests.observing.conftest import Told
+from tests.observing.conftest import Alerts
 from tests.observing.watch import FACTOR, Watch, hurried_rules, watched_system
 from tests.receiver import SECRET, Receiver, receiving
 
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.outbox import Outbox
+from carecase_worker.store.redis.client import StoreClient
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +36,15 @@ def watched(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.mark.parametrize("status", [500, 410], ids=["it fails", "it wants no more"])
 def test_a_webhook_that_takes_no_events_is_reported_once(
-    system: System, watch: Watch, told: Told, receiver: Receiver, first_key: int, status: int
+    system: System, watch: Watch, alerts: Alerts, receiver: Receiver, first_key: int, status: int
 ) -> None:
     receiver.answers = [(status, {})] * 100
     system.final(system.send([a_case(first_key)]))
     watch.waits_for("firing", "WebhookFailing")
     receiver.answers = []
-    outbox = Outbox(RedisSettings.model_validate({"url": system.stack["redis"]["url"]}))
+    client = StoreClient(RedisSettings.model_validate({"url": system.stack["redis"]["url"]}))
+    outbox = Outbox(client)
     outbox.replay("crm", timedelta(days=1))
     eventually(lambda: not outbox.state("crm").waiting, what="what was kept is delivered")
-    outbox.close()
-    told.once(("WebhookFailing", ""))
+    client.close()
+    alerts.once(("WebhookFailing", ""))

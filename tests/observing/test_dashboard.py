@@ -47,9 +47,9 @@ def test_the_dashboard_is_as_its_script_makes_it() -> None:
 
 
 def test_the_dashboard_is_of_the_form_that_grafana_imports() -> None:
-    held = dashboard()
-    validate(held, DASHBOARD)
-    assert len({panel["id"] for panel in held["panels"]}) == len(held["panels"])
+    document = dashboard()
+    validate(document, DASHBOARD)
+    assert len({panel["id"] for panel in document["panels"]}) == len(document["panels"])
 
 
 def test_the_objectives_are_those_of_the_rules_and_of_the_page() -> None:
@@ -74,6 +74,6 @@ def test_no_two_panels_lie_over_each_other() -> None:
 
 
 def test_every_variable_that_queries_use_is_defined() -> None:
-    held = dashboard()
-    defined = {one["name"] for one in held["templating"]["list"]}
+    document = dashboard()
+    defined = {one["name"] for one in document["templating"]["list"]}
     assert defined == {"datasource", "database"}

@@ -65,9 +65,9 @@ def test_an_alert_is_tested_for_its_end(rule: dict[str, dict[str, str]]) -> None
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']} {rule['labels']['severity']}")
 def test_an_alert_says_what_it_is_and_leads_to_a_page(rule: dict[str, dict[str, str]]) -> None:
     assert rule["labels"]["severity"] in ("critical", "warning")
-    told = rule["annotations"]
-    assert {"summary", "description", "runbook_url"} == set(told)
-    page = (DOCS / told["runbook_url"]).read_text()
+    annotations = rule["annotations"]
+    assert {"summary", "description", "runbook_url"} == set(annotations)
+    page = (DOCS / annotations["runbook_url"]).read_text()
     assert page.startswith(f"# {rule['alert']}: ")
     for part in ("**Severity.**", "**Symptoms.**", "**Effect on clients.**", "**What to do.**"):
         assert part in page

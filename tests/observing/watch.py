@@ -99,16 +99,16 @@ class Watch:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query."""
-        answer = http_get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
-        assert answer["status"] == "success", (expression, answer)
-        return list(answer["data"]["result"])
+        document = http_get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
+        assert document["status"] == "success", (expression, document)
+        return list(document["data"]["result"])
 
     def values(self, expression: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
         """The series of a query over a range."""
         asked = httpx.QueryParams({"query": expression, "start": start, "end": end, "step": step})
-        answer = http_get(f"{self.url}/api/v1/query_range", params=asked, timeout=60).json()
-        assert answer["status"] == "success", (expression, answer)
-        return list(answer["data"]["result"])
+        document = http_get(f"{self.url}/api/v1/query_range", params=asked, timeout=60).json()
+        assert document["status"] == "success", (expression, document)
+        return list(document["data"]["result"])
 
     def firing(self) -> set[tuple[str, str]]:
         """The alerts that fire, each with its database."""
@@ -197,8 +197,8 @@ def _receiver(messages: list[Message]) -> Iterator[str]:
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            for one in told["alerts"]:
+            document = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            for one in document["alerts"]:
                 labels = one["labels"]
                 told_of = (labels["alertname"], labels.get("database", ""), labels["severity"])
                 messages.append(Message(one["status"], *told_of))

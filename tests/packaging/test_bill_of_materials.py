@@ -12,11 +12,11 @@ def test_it_lists_what_is_in_the_image_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "made" / "sbom.json"
     made = ("make", "--silent", "--old-file=.venv/.ready", "sbom", f"SBOM={target}")
     subprocess.run(made, cwd=ROOT, check=True, capture_output=True, timeout=600)
-    told = json.loads(target.read_text())
-    assert (told["bomFormat"], told["metadata"]["component"]["name"]) == ("CycloneDX", "carecase-worker")
+    document = json.loads(target.read_text())
+    assert (document["bomFormat"], document["metadata"]["component"]["name"]) == ("CycloneDX", "carecase-worker")
     listed = {
-        part["purl"]: {held["content"] for about in part["externalReferences"] for held in about.get("hashes", ())}
-        for part in told["components"]
+        part["purl"]: {digest["content"] for about in part["externalReferences"] for digest in about.get("hashes", ())}
+        for part in document["components"]
     }
     lock = (ROOT / "requirements-image.lock").read_text()
     locked = {

@@ -115,8 +115,8 @@ def test_it_declares_what_it_imports_and_no_more(distributions: Path, tmp_path: 
 
 
 def test_help_lists_its_commands_and_no_role(installed: Callable[[str, str], str], tmp_path: Path) -> None:
-    told = run("--help", cwd=tmp_path, command=[installed("carecase-client", "as locked")], variables=COMPILE_ONCE)
-    listed = {line.split()[0] for line in told.stdout.partition("Commands:")[2].splitlines() if line}
+    completed = run("--help", cwd=tmp_path, command=[installed("carecase-client", "as locked")], variables=COMPILE_ONCE)
+    listed = {line.split()[0] for line in completed.stdout.partition("Commands:")[2].splitlines() if line}
     assert listed == set(MINE)
 
 

@@ -31,30 +31,30 @@ def source_files() -> set[str]:
 
 
 def test_the_wheel_has_the_package_and_nothing_else(distributions: Path) -> None:
-    held = {name for name in wheel_of(distributions, "carecase_worker") if ".dist-info/" not in name}
-    assert held == source_files()
-    assert {"carecase_worker/py.typed", "carecase_worker/store/lua/admit.lua"} <= held
-    assert "carecase_worker/targets/schema/migrations/versions/r0001_care_case_and_ledger.py" in held
+    names = {name for name in wheel_of(distributions, "carecase_worker") if ".dist-info/" not in name}
+    assert names == source_files()
+    assert {"carecase_worker/py.typed", "carecase_worker/store/lua/admit.lua"} <= names
+    assert "carecase_worker/targets/schema/migrations/versions/r0001_care_case_and_ledger.py" in names
 
 
 def test_the_client_has_the_same_files_but_no_role(distributions: Path) -> None:
     wheel = wheel_of(distributions, "carecase_client")
-    held = {name: text for name, text in wheel.items() if ".dist-info/" not in name}
-    assert all(text == (SOURCE / name).read_bytes() for name, text in held.items())
-    assert "carecase_worker/py.typed" in held
-    assert {name.split("/")[1] for name in held}.isdisjoint(
+    files = {name: text for name, text in wheel.items() if ".dist-info/" not in name}
+    assert all(text == (SOURCE / name).read_bytes() for name, text in files.items())
+    assert "carecase_worker/py.typed" in files
+    assert {name.split("/")[1] for name in files}.isdisjoint(
         {"broker", "embedded", "flower", "intake", "store", "targets", "worker"}
     )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wheel_says_version_licence_and_needs(distributions: Path, name: str) -> None:
-    held = wheel_of(distributions, name)
-    told = message_from_bytes(held[f"{name}-{VERSION}.dist-info/METADATA"])
-    assert (told["Name"], told["Version"]) == (name.replace("_", "-"), VERSION)
-    assert held[f"{name}-{VERSION}.dist-info/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
-    assert "carecase = carecase_worker.__main__:main" in held[f"{name}-{VERSION}.dist-info/entry_points.txt"].decode()
-    always = {Requirement(need) for need in told.get_all("Requires-Dist", []) if ";" not in need}
+    wheel = wheel_of(distributions, name)
+    metadata = message_from_bytes(wheel[f"{name}-{VERSION}.dist-info/METADATA"])
+    assert (metadata["Name"], metadata["Version"]) == (name.replace("_", "-"), VERSION)
+    assert wheel[f"{name}-{VERSION}.dist-info/licenses/LICENSE"] == (ROOT / "LICENSE").read_bytes()
+    assert "carecase = carecase_worker.__main__:main" in wheel[f"{name}-{VERSION}.dist-info/entry_points.txt"].decode()
+    always = {Requirement(need) for need in metadata.get_all("Requires-Dist", []) if ";" not in need}
     assert always == set(map(Requirement, DECLARED[name]["dependencies"]))
 
 
@@ -66,8 +66,10 @@ def test_the_client_needs_a_handful_of_what_the_whole_needs() -> None:
 
 def test_an_sdist_has_what_building_and_testing_takes(distributions: Path) -> None:
     with tarfile.open(distributions / f"carecase_worker-{VERSION}.tar.gz") as sdist:
-        held = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {f"src/{name}" for name in source_files()} <= held
-    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", "requirements.lock"} <= held
-    assert {"tests/conftest.py", "tests/environments.py", "config/carecase.example.toml"} <= held
-    assert [name for name in held if name.startswith((".venv", ".carecase", "packages")) or "__pycache__" in name] == []
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {f"src/{name}" for name in source_files()} <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "Makefile", "requirements.lock"} <= names
+    assert {"tests/conftest.py", "tests/environments.py", "config/carecase.example.toml"} <= names
+    assert [
+        name for name in names if name.startswith((".venv", ".carecase", "packages")) or "__pycache__" in name
+    ] == []

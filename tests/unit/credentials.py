@@ -52,8 +52,8 @@ def claims(**changes: Any) -> dict[str, Any]:
 
 def token(secret: Any = SECRET, algorithm: str = "HS256", headers: Any = None, **changes: Any) -> str:
     """A good token, but for the claims that are changed, or left out if they are None."""
-    held = {name: value for name, value in claims(**changes).items() if value is not None}
-    made = jwt.encode(held, secret, algorithm=algorithm, headers=headers)
+    kept = {name: value for name, value in claims(**changes).items() if value is not None}
+    made = jwt.encode(kept, secret, algorithm=algorithm, headers=headers)
     return f"Bearer {made}"
 
 

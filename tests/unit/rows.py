@@ -36,7 +36,7 @@ def refused(text: bytes, mapping: FileMapping = NAMES_OF_FIELDS, piece_bytes: in
     return str(raised.value)
 
 
-def told(text: bytes, piece_bytes: int) -> object:
+def cases_or_fault(text: bytes, piece_bytes: int) -> object:
     try:
         return cases(text, piece_bytes=piece_bytes)
     except BatchRefused as refusal:

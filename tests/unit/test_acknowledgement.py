@@ -12,8 +12,8 @@ from carecase_worker.files.acknowledgement import ItemRow, header, plain, rows
 from carecase_worker.intake.jobs.result_formats import CsvResult
 
 
-def read(*told: ItemRow) -> list[dict[str, Any]]:
-    text = (header(True) + rows(told, True)).decode()
+def read(*item: ItemRow) -> list[dict[str, Any]]:
+    text = (header(True) + rows(item, True)).decode()
     return list(csv.DictReader(StringIO(text, newline="")))
 
 
@@ -27,7 +27,7 @@ def test_in_a_dry_run_the_last_column_has_the_fields_that_would_change(of_rows: 
 
 
 @pytest.mark.parametrize(
-    ("told", "field", "rule"),
+    ("item", "field", "rule"),
     [
         (ItemRow(0, 1, 422, "case_Key: is no integer; case_ID: is too long", "failed", 2), "case_Key", "is no integer"),
         (ItemRow(0, 1, 409, "carePlan_Key: is 6 in the database", "failed", 2), "carePlan_Key", "is 6 in the database"),
@@ -39,9 +39,9 @@ def test_in_a_dry_run_the_last_column_has_the_fields_that_would_change(of_rows: 
         (ItemRow(0, 1, 201, "Created", "created", 2), "", ""),
     ],
 )  # fmt: skip
-def test_the_first_fault_of_an_item_has_columns_of_its_own(told: ItemRow, field: str, rule: str) -> None:
-    (row,) = read(told)
-    assert (row["field"], row["rule"], row["line"], row["outcome"]) == (field, rule, "2", told.outcome)
+def test_the_first_fault_of_an_item_has_columns_of_its_own(item: ItemRow, field: str, rule: str) -> None:
+    (row,) = read(item)
+    assert (row["field"], row["rule"], row["line"], row["outcome"]) == (field, rule, "2", item.outcome)
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])

@@ -35,8 +35,8 @@ PLAIN = a_log(*[None] * 6)
 
 
 def head_of(line: bytes) -> Head:
-    told = json.loads(line)
-    return Head(told["number"], told["hash"])
+    record = json.loads(line)
+    return Head(record["number"], record["hash"])
 
 
 def verified(lines: Sequence[bytes], keys: Mapping[str, bytes] | None = None, *noted: Head) -> Verification:
@@ -55,9 +55,9 @@ def outcome(lines: Sequence[bytes], keys: Mapping[str, bytes] | None = None, *no
 
 def resealed(line: bytes, secret: bytes | None = None, **changes: Any) -> bytes:
     """A record with other members and a digest that is right for them, as whoever knows the form makes it."""
-    told = {**json.loads(line), **changes}
-    del told["hash"]
-    text = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()[:-1]
+    record = {**json.loads(line), **changes}
+    del record["hash"]
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode()[:-1]
     digest = hmac.new(secret, text, "sha256").hexdigest() if secret else hashlib.sha256(text).hexdigest()
     return text + f',"hash":"{digest}"}}\n'.encode()
 
@@ -66,8 +66,8 @@ def test_a_record_is_a_line_of_json_whose_digest_is_of_all_before_it() -> None:
     line, head = chained(Head(41, "a" * 64), AT.astimezone(timezone(timedelta(hours=2))), ACT.members(), None)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    told = json.loads(line)
-    assert list(told.items()) == [
+    record = json.loads(line)
+    assert list(record.items()) == [
         ("number", 42),
         ("at", "2026-11-26T22:33:44.000005Z"),
         ("event", "read"),
@@ -81,7 +81,7 @@ def test_a_record_is_a_line_of_json_whose_digest_is_of_all_before_it() -> None:
         ("previous", "a" * 64),
         ("hash", hashlib.sha256(line[: line.rindex(b',"hash":')]).hexdigest()),
     ]
-    assert head == Head(42, told["hash"])
+    assert head == Head(42, record["hash"])
 
 
 def test_with_a_key_the_digest_is_by_it_and_names_its_id() -> None:
@@ -196,8 +196,8 @@ def test_a_line_that_a_crash_broke_off_is_no_fault_if_the_record_after_it_says_s
     )
     other = bytes([FRAGMENT[0] ^ 1]) + FRAGMENT[1:]
     for fragments in ([other], [FRAGMENT + b" "], [FRAGMENT[:-1]], [FRAGMENT, FRAGMENT]):
-        told = outcome([PLAIN[0], *(fragment + b"\n" for fragment in fragments), line])
-        assert told[0] == ["line 2 is not a record, or was truncated and is the last line"]
+        record = outcome([PLAIN[0], *(fragment + b"\n" for fragment in fragments), line])
+        assert record[0] == ["line 2 is not a record, or was truncated and is the last line"]
     assert len(outcome([PLAIN[0], FRAGMENT + b"\n", PLAIN[1]])[0]) == 1, "no record says so"
 
 

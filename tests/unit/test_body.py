@@ -233,7 +233,7 @@ def test_whatever_piece_is_refused_the_body_is(pieces: int) -> None:
 
 
 def test_what_waits_is_counted_with_what_is_being_taken() -> None:
-    told: list[int] = []
+    sizes: list[int] = []
 
     async def run() -> None:
         may_end = asyncio.Event()
@@ -249,10 +249,10 @@ def test_what_waits_is_counted_with_what_is_being_taken() -> None:
         async def take(_: bytes) -> None:
             await may_end.wait()
 
-        assert await receive(stream(), take, told.append) == bytes(150)
+        assert await receive(stream(), take, sizes.append) == bytes(150)
 
     asyncio.run(run())
-    assert told == [1 << 20, 100 + (1 << 20), 150]
+    assert sizes == [1 << 20, 100 + (1 << 20), 150]
 
 
 async def refuse(_: bytes) -> None:

@@ -21,7 +21,7 @@ def test_a_server_that_is_new_enough_is_supported(server: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("server", "told"),
+    ("server", "text"),
     [
         ({"redis_version": "7.0.15"}, "Redis 7.0.15 is not supported"),
         ({"redis_version": "6.2.14"}, "Redis 6.2.14 is not supported"),
@@ -33,9 +33,9 @@ def test_a_server_that_is_new_enough_is_supported(server: dict[str, str]) -> Non
         ({}, "Redis of no version is not supported"),
     ],
 )
-def test_another_one_is_refused_by_name_and_version(server: dict[str, str], told: str) -> None:
+def test_another_one_is_refused_by_name_and_version(server: dict[str, str], text: str) -> None:
     fault = version_fault(server)
     assert fault is not None
-    assert fault.startswith(told)
+    assert fault.startswith(text)
     assert "Redis 7.2 or newer" in fault
     assert "\n" not in fault

@@ -16,10 +16,10 @@ from tests.client_answers import (
     calls_of,
     delays,
     item,
+    job_response,
     play,
     problem,
     result,
-    told,
 )
 
 from carecase_worker.client.documents import Job
@@ -51,19 +51,19 @@ def test_after_the_last_try_the_error_is_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "waits"),
+    ("responses", "waits"),
     [
-        ([told("completed")], []),
-        ([told(), told("completed")], [1.0]),
-        ([told(retry_after="7"), told(retry_after="2"), told("cancelled")], [7.0, 2.0]),
-        ([told(preference_applied="wait=20", retry_after="7"), told("completed")], [0.1]),
-        ([told(preference_applied="respond-async"), told("completed")], [1.0]),
-        ([LOST, problem(503, retry_after="3"), told("completed")], [0.25, 3.0]),
+        ([job_response("completed")], []),
+        ([job_response(), job_response("completed")], [1.0]),
+        ([job_response(retry_after="7"), job_response(retry_after="2"), job_response("cancelled")], [7.0, 2.0]),
+        ([job_response(preference_applied="wait=20", retry_after="7"), job_response("completed")], [0.1]),
+        ([job_response(preference_applied="respond-async"), job_response("completed")], [1.0]),
+        ([LOST, problem(503, retry_after="3"), job_response("completed")], [0.25, 3.0]),
     ],
 )
-def test_waiting_polls_as_the_service_asks(answers: list[Reply], waits: list[float]) -> None:
+def test_waiting_polls_as_the_service_asks(responses: list[Reply], waits: list[float]) -> None:
     hands = Hands()
-    steps, last = play(calls_of(hands).wait(JOB, None), answers, hands)
+    steps, last = play(calls_of(hands).wait(JOB, None), responses, hands)
     assert delays(steps) == waits
     assert last.final
     assert all(step.headers["Prefer"] == "wait=20" for step in steps if isinstance(step, Request))
@@ -71,12 +71,14 @@ def test_waiting_polls_as_the_service_asks(answers: list[Reply], waits: list[flo
 
 def test_a_job_can_be_asked_for_within_a_time() -> None:
     hands = Hands()
-    (request,), now = play(calls_of(hands).job(JOB), [told()], hands)
+    (request,), now = play(calls_of(hands).job(JOB), [job_response()], hands)
     assert isinstance(request, Request)
     assert (dict(request.headers), now.final) == ({}, False)
-    steps, still = play(calls_of(hands).job(JOB, timedelta(seconds=1)), [told(retry_after="9"), told()], hands)
+    steps, still = play(
+        calls_of(hands).job(JOB, timedelta(seconds=1)), [job_response(retry_after="9"), job_response()], hands
+    )
     assert (delays(steps), still.final) == ([1.0], False)
-    steps, final = play(calls_of(hands).job(JOB, timedelta(seconds=1)), [told("completed")], hands)
+    steps, final = play(calls_of(hands).job(JOB, timedelta(seconds=1)), [job_response("completed")], hands)
     assert (len(steps), final.final) == (1, True)
 
 
@@ -146,8 +148,8 @@ def test_time_in_which_all_is_well_does_not_count() -> None:
     steps = calls_of(hands, RetryPolicy(within=timedelta(seconds=3))).wait(JOB, None)
     replies: list[Reply] = []
     for _ in range(20):
-        replies += [LOST, told(retry_after="2")]
-    taken, _ = play(steps, [*replies, told("completed")], hands)
+        replies += [LOST, job_response(retry_after="2")]
+    taken, _ = play(steps, [*replies, job_response("completed")], hands)
     assert sum(delays(taken)) > 3
     assert all(step.silence == timedelta(seconds=60) for step in taken if isinstance(step, Request))
     assert {step.reason for step in taken if isinstance(step, Delay)} == {

@@ -16,8 +16,8 @@ def test_there_is_a_next_page_as_long_as_the_service_says_so(page: tuple[int, in
     _, read = play(calls_of(Hands()).result(JOB, None, *page), [result(item(1, 201, "Created"), page=page)], Hands())
     assert read == Page([ItemResult(0, 1, 201, "Created")], more)
     pagination = {"x-pagination": json.dumps({"TotalCount": 1, "TotalPages": page[1], "CurrentPage": page[0]})}
-    answer = Response(200, pagination, json.dumps({"data": [job()]}).encode())
-    _, listed = play(calls_of(Hands()).jobs(None, None, 1, 1), [answer], Hands())
+    response = Response(200, pagination, json.dumps({"data": [job()]}).encode())
+    _, listed = play(calls_of(Hands()).jobs(None, None, 1, 1), [response], Hands())
     assert (len(listed.elements), listed.next) == (1, more)
 
 
@@ -38,8 +38,8 @@ def test_there_is_a_next_page_as_long_as_the_service_says_so(page: tuple[int, in
 def test_a_job_says_if_it_is_over_and_wholly_applied(
     state: str, counts: dict[str, int], final: bool, applied: bool
 ) -> None:
-    answer = Response(200, {}, json.dumps({"data": job(state, **counts)}).encode())
-    _, read = play(calls_of(Hands()).job(JOB), [answer], Hands())
+    response = Response(200, {}, json.dumps({"data": job(state, **counts)}).encode())
+    _, read = play(calls_of(Hands()).job(JOB), [response], Hands())
     assert (read.final, read.applied) == (final, applied)
 
 
@@ -50,8 +50,8 @@ def test_a_job_is_written_as_it_was_read() -> None:
         finishedAt="2026-11-25T08:00:02Z", expiresAt="2026-12-02T08:00:02Z",
         links={"self": f"/jobs/{JOB}", "result": f"/jobs/{JOB}/result"},
     )  # fmt: skip
-    answer = Response(200, {}, json.dumps({"data": document}).encode())
-    _, read = play(calls_of(Hands()).job(JOB), [answer], Hands())
+    response = Response(200, {}, json.dumps({"data": document}).encode())
+    _, read = play(calls_of(Hands()).job(JOB), [response], Hands())
     assert isinstance(read, Job)
     del document["futureMember"]
     assert read.document() == {**document, "sequence": None, "dryRun": False, "sawSequence": None}
@@ -89,15 +89,15 @@ def test_a_problem_has_its_words_and_the_id_in_the_logs() -> None:
 def test_a_dry_run_says_so_and_its_items_what_would_change() -> None:
     read = job_of_status(json.dumps({"data": job("completed", dryRun=True, sequence=None, sawSequence=7)}).encode())
     assert (read.dry_run, read.sequence, read.saw_sequence) == (True, None, 7)
-    told = [
+    data = [
         {"id": [{"key": "case_Key", "value": 1}], "status": 201, "body": "Would be created"},
         {"id": [{"key": "case_Key", "value": 2}], "status": 200, "body": "Would be updated", "changes": ["case_ID"]},
         {"id": [{"key": "case_Key", "value": 3}], "status": 200, "body": "Unchanged", "changes": []},
     ]
-    items = page_of_items(json.dumps({"data": told}).encode(), None, None).elements
+    items = page_of_items(json.dumps({"data": data}).encode(), None, None).elements
     assert [(item.group, item.applied, item.changes) for item in items] == [
         ("created", False, None),
         ("updated", False, ("case_ID",)),
         ("updated", False, ()),
     ]
-    assert items[1].document() == {"index": 1, **told[1]}
+    assert items[1].document() == {"index": 1, **data[1]}

@@ -18,18 +18,18 @@ STREAM += (
 
 
 def read(*pieces: bytes) -> tuple[EventReader, list[JobEvent]]:
-    told: list[JobEvent] = []
-    reader = EventReader(told.append)
+    events: list[JobEvent] = []
+    reader = EventReader(events.append)
     for piece in pieces:
         reader.feed(piece)
-    return reader, told
+    return reader, events
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_events_are_read_from_pieces_of_any_size(size: int) -> None:
-    reader, told = read(*(STREAM[start : start + size] for start in range(0, len(STREAM), size)))
-    assert [event.name for event in told] == ["progress", "outcomes", "final"]
-    assert told[1].runs == (OutcomeRun(0, 3, 201, "Created"),)
+    reader, events = read(*(STREAM[start : start + size] for start in range(0, len(STREAM), size)))
+    assert [event.name for event in events] == ["progress", "outcomes", "final"]
+    assert events[1].runs == (OutcomeRun(0, 3, 201, "Created"),)
     assert (reader.last_id, reader.again) == ("end", timedelta(seconds=1.5))
     assert reader.final is not None
     assert (reader.final.state, reader.broken) == ("completed", False)
@@ -37,11 +37,11 @@ def test_events_are_read_from_pieces_of_any_size(size: int) -> None:
 
 def test_an_event_that_was_cut_off_is_no_event_and_is_resumed_before() -> None:
     cut = STREAM.index(b"id: end") + 20
-    reader, told = read(STREAM[:cut])
-    assert (reader.last_id, reader.final, len(told)) == ("0", None, 2)
+    reader, events = read(STREAM[:cut])
+    assert (reader.last_id, reader.final, len(events)) == ("0", None, 2)
     reader.resume()
     reader.feed(STREAM[STREAM.index(b"id: end") :])
-    assert [event.name for event in told] == ["progress", "outcomes", "final"]
+    assert [event.name for event in events] == ["progress", "outcomes", "final"]
 
 
 def test_what_is_not_of_the_service_is_reported() -> None:

@@ -87,10 +87,10 @@ def test_a_line_that_is_nested_too_deeply_to_be_looked_into_is_sent_as_it_is(dep
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux has a file that can be opened and not read")
 def test_a_file_that_cannot_be_read_is_reported() -> None:
     file = Path("/proc/self/mem")
-    told = f"{file}: cannot be read \\(Input/output error\\)"
-    with pytest.raises(BatchUnreadable, match=told):
+    text = f"{file}: cannot be read \\(Input/output error\\)"
+    with pytest.raises(BatchUnreadable, match=text):
         list(items_in(file))
-    with pytest.raises(BatchUnreadable, match=told), reading(file):
+    with pytest.raises(BatchUnreadable, match=text), reading(file):
         pass
 
 

@@ -94,7 +94,7 @@ class Scene:
         if self.refused_after < 0:
             raise AccessRefused(AccessFault.BAD_CREDENTIALS, "revoked")
 
-    def told(self, *turns: tuple[Iterable[str], bool], last: LastEnds | None = None) -> list[tuple[str, str, str]]:
+    def streamed(self, *turns: tuple[Iterable[str], bool], last: LastEnds | None = None) -> list[tuple[str, str, str]]:
         """The events of a stream of these turns: name, job, and id."""
         follower = Turns([(set(changed), missed) for changed, missed in turns])
         caller = SimpleNamespace(client="ann", databases=frozenset({"demo"}))
@@ -111,8 +111,8 @@ class Scene:
 
 def _parts(text: str) -> tuple[str, str, str]:
     named = dict(line.split(": ", 1) for line in text.split("\n") if ": " in line and not line.startswith(":"))
-    told = json.loads(named.get("data", "{}"))
-    return named.get("event", ""), told.get("jobId", ""), named.get("id", "")
+    document = json.loads(named.get("data", "{}"))
+    return named.get("event", ""), document.get("jobId", ""), named.get("id", "")
 
 
 def finals(events: list[tuple[str, str, str]]) -> list[str]:
@@ -121,32 +121,32 @@ def finals(events: list[tuple[str, str, str]]) -> list[str]:
 
 def test_ends_of_one_turn_come_in_the_order_in_which_the_jobs_ended_and_before_progress() -> None:
     scene = Scene({A: ended(A, 3), B: ended(B, 1), C: replace(RUNNING, job_id=C)})
-    events = scene.told(({A, B, C}, False))
+    events = scene.streamed(({A, B, C}, False))
     assert [(name, job_id) for name, job_id, _ in events[:3]] == [("final", B), ("final", A), ("progress", C)]
     assert LastEnds.of(events[1][2]).job_ids == (B, A)
 
 
 def test_an_end_that_was_missed_is_not_sent_again_by_its_change() -> None:
     scene = Scene({A: ended(A, 1)}, [(True, [ended(A, 1), ended(B, 2)])])
-    assert finals(scene.told(({A}, True))) == [A, B]
+    assert finals(scene.streamed(({A}, True))) == [A, B]
     assert scene.looked_from == [NOW], "not to before the first stream began"
 
 
 def test_ends_that_the_last_stream_has_sent_do_not_come_again() -> None:
     last = LastEnds(NOW + timedelta(seconds=9), (A,))
     scene = Scene({}, [(True, [ended(A, 8), ended(B, 9)])])
-    assert finals(scene.told(((), True), last=last)) == [B]
+    assert finals(scene.streamed(((), True), last=last)) == [B]
     assert scene.looked_from == [NOW + timedelta(seconds=4)]
 
 
 def test_a_client_with_more_jobs_than_are_looked_at_learns_of_the_gap_first() -> None:
     scene = Scene({}, [(False, [ended(A, 1)])])
-    assert [(name, job_id) for name, job_id, _ in scene.told(((), True))[:2]] == [("gap", ""), ("final", A)]
+    assert [(name, job_id) for name, job_id, _ in scene.streamed(((), True))[:2]] == [("gap", ""), ("final", A)]
 
 
 def test_jobs_that_are_gone_are_left_out() -> None:
     scene = Scene({A: JobNotFound("gone"), B: ended(B, 1)})
-    assert finals(scene.told(({A, B}, False))) == [B]
+    assert finals(scene.streamed(({A, B}, False))) == [B]
 
 
 @pytest.mark.parametrize("looks_at_all", [False, True])
@@ -154,11 +154,11 @@ def test_what_changed_while_the_store_was_away_is_sent_with_the_next_heartbeat(l
     """Nothing else may change any more: the end of the last job would never be sent."""
     away = StoreUnavailable("away")
     scene = Scene({A: away}, [away, (True, [ended(A, 1)])])
-    events = scene.told(({A}, looks_at_all), ((), False))
+    events = scene.streamed(({A}, looks_at_all), ((), False))
     assert finals(events) == [A]
-    assert finals(Scene({A: StoreUnavailable("away")}).told(({A}, False))) == [A]
+    assert finals(Scene({A: StoreUnavailable("away")}).streamed(({A}, False))) == [A]
 
 
 def test_a_stream_ends_with_its_credentials() -> None:
     scene = Scene({A: ended(A, 1), B: ended(B, 2)}, refused_after=1)
-    assert finals(scene.told(({A}, False), ({B}, False))) == [A]
+    assert finals(scene.streamed(({A}, False), ({B}, False))) == [A]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.client_answers import JOB, UPLOAD, Hands, accepted, calls_of, item, play, problem, result, told
+from tests.client_answers import JOB, UPLOAD, Hands, accepted, calls_of, item, job_response, play, problem, result
 
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.events import EventReader
@@ -131,8 +131,8 @@ def test_what_cannot_be_helped_by_smaller_batches_is_reported(status: int, items
 def test_what_is_validated_is_put_with_a_parameter_and_counted_from_its_place() -> None:
     hands = Hands()
     steps = in_turn(calls_of(hands).validate_part(Batches(5, 1000), batch_of(b"0", b"1", b"2", first=7), 5))
-    answers = [problem(413), result(item(1, 200, "Valid"), item(2, 422, "no")), result(item(None, 200, "Valid"))]
-    taken, pages = play(steps, answers, hands)
+    responses = [problem(413), result(item(1, 200, "Valid"), item(2, 422, "no")), result(item(None, 200, "Valid"))]
+    taken, pages = play(steps, responses, hands)
     requests = [step for step in taken if isinstance(step, Request)]
     headers = {"Content-Type": "application/json", "vbasoftware-database": "demo"}
     assert [(one.method, one.path, one.headers, one.parameters) for one in requests] == [
@@ -148,8 +148,8 @@ def test_the_calls_about_jobs_are_these() -> None:
     calls, path = calls_of(Hands()), f"/jobs/{JOB}"
     page, listed = result(), Response(200, {}, b'{"data": []}')
     for steps, reply, request in (
-        (calls.job(JOB), told(), Request("GET", path)),
-        (calls.job("a/b?c#d e"), told(), Request("GET", "/jobs/a%2Fb%3Fc%23d%20e")),
+        (calls.job(JOB), job_response(), Request("GET", path)),
+        (calls.job("a/b?c#d e"), job_response(), Request("GET", "/jobs/a%2Fb%3Fc%23d%20e")),
         (calls.cancel(JOB), accepted(), Request("DELETE", path)),
         (calls.retry(JOB), accepted(), Request("POST", f"{path}/retry", {"Idempotency-Key": f"retry of {JOB}"})),
         (calls.retry(JOB, "k"), accepted(), Request("POST", f"{path}/retry", {"Idempotency-Key": "k"})),
@@ -170,7 +170,7 @@ def test_the_calls_about_jobs_are_these() -> None:
 
 
 @pytest.mark.parametrize(
-    ("within", "held", "asked"),
+    ("within", "wait", "asked"),
     [
         (0.001, 0.001, "wait=1"),
         (1.0, 1.0, "wait=1"),
@@ -181,11 +181,11 @@ def test_the_calls_about_jobs_are_these() -> None:
     ],
 )
 def test_a_long_poll_asks_for_the_time_that_is_left_and_twenty_seconds_at_most(
-    within: float, held: float, asked: str
+    within: float, wait: float, asked: str
 ) -> None:
     for steps in (calls_of(Hands()).job(JOB, within * S), calls_of(Hands()).wait(JOB, within * S)):
-        (request,) = requests_of(steps, told("completed"))
-        assert request == Request("GET", f"/jobs/{JOB}", {"Prefer": asked}, long_poll=held * S)
+        (request,) = requests_of(steps, job_response("completed"))
+        assert request == Request("GET", f"/jobs/{JOB}", {"Prefer": asked}, long_poll=wait * S)
 
 
 @pytest.mark.parametrize(("outcomes", "parameters"), [(True, {}), (False, {"outcomes": "false"})])
@@ -204,7 +204,7 @@ def test_events_are_asked_for_after_the_last_one_and_may_be_as_far_apart_as_hear
 
 def test_waiting_without_an_end_asks_for_twenty_seconds_each_time() -> None:
     request = Request("GET", f"/jobs/{JOB}", {"Prefer": "wait=20"}, long_poll=20 * S)
-    assert requests_of(calls_of(Hands()).wait(JOB, None), told(), told("cancelled")) == [request] * 2
+    assert requests_of(calls_of(Hands()).wait(JOB, None), job_response(), job_response("cancelled")) == [request] * 2
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "waiting", "cancelling"])
@@ -214,7 +214,7 @@ def test_a_job_that_is_not_final_in_time_is_reported_with_its_state(state: str) 
     advance(steps)
     hands.moment += 5 * S
     with pytest.raises(JobNotFinal) as raised:
-        advance(steps, told(state))
+        advance(steps, job_response(state))
     text = f"The job is not final yet, but {state}. It continues by itself; wait for it again."
     assert (str(raised.value), raised.value.status) == (text, None)
 
@@ -231,10 +231,10 @@ def test_no_more_time_than_is_left_goes_by_between_two_questions() -> None:
     steps = calls_of(hands).job(JOB, 5 * S)
     advance(steps)
     hands.moment += 3 * S
-    assert advance(steps, told(retry_after="1")) == Delay(1 * S)
+    assert advance(steps, job_response(retry_after="1")) == Delay(1 * S)
     hands.moment += 1 * S
     assert advance(steps) == Request("GET", f"/jobs/{JOB}", {"Prefer": "wait=1"}, long_poll=1 * S)
-    assert advance(steps, told(retry_after="60")) == Delay(1 * S)
+    assert advance(steps, job_response(retry_after="60")) == Delay(1 * S)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_no_more_time_than_is_left_goes_by_between_two_questions() -> None:
 def test_after_a_long_poll_the_next_question_follows_at_once(honoured: str, seconds: float) -> None:
     steps = calls_of(Hands()).wait(JOB, None)
     advance(steps)
-    assert advance(steps, told(preference_applied=honoured, retry_after="9")) == Delay(seconds * S)
+    assert advance(steps, job_response(preference_applied=honoured, retry_after="9")) == Delay(seconds * S)
 
 
 KEYS = ["a", "!", "~", "ab", "a b", "a" * 255, "a" + " " * 253 + "b"]
@@ -270,7 +270,7 @@ def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: 
     "content", [b"", b"<html>", b"[]", b'{"data": null}', b'{"job": {}}', b'{"data": [{"id": []}]}']
 )
 def test_an_answer_that_is_no_document_of_the_contract_is_reported(content: bytes) -> None:
-    calls, answer = calls_of(Hands()), Response(207, {}, content)
+    calls, response = calls_of(Hands()), Response(207, {}, content)
     part = batch_of(b"1")
     for steps in (
         calls.submit(UPLOAD, None), calls.job(JOB), calls.wait(JOB, None), calls.result(JOB, None, 1, None),
@@ -278,7 +278,7 @@ def test_an_answer_that_is_no_document_of_the_contract_is_reported(content: byte
         in_turn(calls.validate_part(Batches(1, 1), part, None)),
     ):  # fmt: skip
         with pytest.raises(ServiceUnreachable, match="207: this is not a response of the service"):
-            requests_of(steps, answer)
+            requests_of(steps, response)
 
 
 def test_the_last_error_is_the_one_that_is_reported() -> None:

@@ -71,7 +71,7 @@ class Bench:
 
         return await self.threads.run(client, work)
 
-    def told(self, name: str, client: str) -> float:
+    def metric(self, name: str, client: str) -> float:
         return next(
             one.value
             for one in self.processor.samples()
@@ -84,7 +84,7 @@ async def test_who_is_alone_never_waits() -> None:
     bench = Bench()
     for _ in range(3):
         assert await bench.use("ann", 100 * BURST_S) == "ann"
-    assert (bench.told("", "ann"), bench.told("wait_", "ann")) == (300 * BURST_S, 0)
+    assert (bench.metric("", "ann"), bench.metric("wait_", "ann")) == (300 * BURST_S, 0)
 
 
 @in_own_time
@@ -101,8 +101,8 @@ async def test_who_has_used_too_much_waits_while_others_do_not() -> None:
     assert not waiting.done()
     await elapse(0.2)
     assert await waiting == "ann"
-    assert bench.told("wait_", "ann") == pytest.approx(2, abs=0.2)
-    assert bench.told("wait_", "bob") == 0
+    assert bench.metric("wait_", "ann") == pytest.approx(2, abs=0.2)
+    assert bench.metric("wait_", "bob") == 0
 
 
 @in_own_time
@@ -118,7 +118,7 @@ async def test_what_other_threads_used_for_a_client_is_paid_by_it() -> None:
     assert (waiting.done(), await bench.use("bob", 0.1)) == (False, "bob")
     await elapse(0.2)
     await waiting
-    assert bench.told("", "ann") == BURST_S + 1
+    assert bench.metric("", "ann") == BURST_S + 1
 
 
 @in_own_time
@@ -164,12 +164,12 @@ async def test_who_was_alone_owes_nothing_for_it_when_another_comes() -> None:
         await elapse(1)
     await bench.use("bob", 0)
     assert await bench.use("ann", 1) == "ann"
-    assert bench.told("wait_", "ann") == 0
+    assert bench.metric("wait_", "ann") == 0
     waiting = asyncio.ensure_future(bench.use("ann", 0))
     for _ in range(50):
         await elapse(0.1)
     assert await waiting == "ann"
-    assert bench.told("wait_", "ann") <= 5
+    assert bench.metric("wait_", "ann") <= 5
 
 
 def blocked(end: threading.Event, began: list[str], name: str) -> Callable[[], None]:
@@ -233,9 +233,9 @@ def test_pieces_are_what_was_made_a_few_at_a_time(sizes: list[int], begins_befor
     made = [bytes([number]) * size for number, size in enumerate(sizes)]
     source = iter(made)
     begun = some_of(source) if begins_before else (b"", False)
-    told = asyncio.run(collected(Bench().threads.pieces("ann", source, *begun)))
-    assert b"".join(told) == b"".join(made)
-    assert all(told), "an empty piece would end an answer in chunks"
+    pieces = asyncio.run(collected(Bench().threads.pieces("ann", source, *begun)))
+    assert b"".join(pieces) == b"".join(made)
+    assert all(pieces), "an empty piece would end an answer in chunks"
 
 
 @pytest.mark.parametrize(("size", "count"), [(1, 8), (WORTH_BYTES // 2, 2), (WORTH_BYTES, 1)])

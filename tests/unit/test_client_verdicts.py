@@ -73,20 +73,20 @@ def error_of(verdict: object) -> tuple[type[ClientError], str, int | None]:
 @pytest.mark.parametrize("status", REFUSALS)
 def test_what_will_not_pass_is_given_up_at_once(status: int) -> None:
     kind, advice = REFUSALS[status]
-    told = error_of(next_step(problem(status, retry_after="1"), 1, RetryPolicy(), 0.0, NOW))
-    assert told == (kind, f"{status}: So it is.{advice}", status)
+    error = error_of(next_step(problem(status, retry_after="1"), 1, RetryPolicy(), 0.0, NOW))
+    assert error == (kind, f"{status}: So it is.{advice}", status)
 
 
 @pytest.mark.parametrize("status", [301, 304, 400, 401, 404, 413, 500, 507])
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"error": null}', b'{"error": {}}', b'{"error": "x"}'])
 def test_an_answer_of_another_service_is_reported_as_that(status: int, content: bytes) -> None:
-    told = error_of(next_step(Response(status, {}, content), 1, RetryPolicy(), 0.0, NOW))
-    assert told == (ServiceUnreachable, f"{status}: this is not a response of the service. Check the URL.", status)
+    error = error_of(next_step(Response(status, {}, content), 1, RetryPolicy(), 0.0, NOW))
+    assert error == (ServiceUnreachable, f"{status}: this is not a response of the service. Check the URL.", status)
 
 
 def test_an_answer_that_cannot_be_read_is_reported_as_one_of_another_service() -> None:
-    told = error_of(GiveUp(unreadable(Response(207))))
-    assert told == (ServiceUnreachable, "207: this is not a response of the service. Check the URL.", 207)
+    error = error_of(GiveUp(unreadable(Response(207))))
+    assert error == (ServiceUnreachable, "207: this is not a response of the service. Check the URL.", 207)
 
 
 @pytest.mark.parametrize("status", PASSING)
@@ -95,24 +95,24 @@ def test_what_may_pass_is_tried_again_until_the_last_try(status: int) -> None:
     for tried in range(1, 6):
         assert isinstance(next_step(problem(status), tried, RetryPolicy(), 0.0, NOW), TryAgain)
     for tried in (6, 7):
-        told = error_of(next_step(problem(status), tried, RetryPolicy(), 0.0, NOW))
-        assert told == (kind, f"{status}: So it is.{advice}", status)
+        error = error_of(next_step(problem(status), tried, RetryPolicy(), 0.0, NOW))
+        assert error == (kind, f"{status}: So it is.{advice}", status)
 
 
 @pytest.mark.parametrize("status", PASSING)
 def test_what_a_proxy_says_of_a_service_that_is_away_may_pass(status: int) -> None:
-    answer = Response(status, {"retry-after": "3"}, b"<html>")
-    assert next_step(answer, 5, RetryPolicy(), 0.0, NOW) == TryAgain(3 * S)
-    told = error_of(next_step(answer, 6, RetryPolicy(), 0.0, NOW))
-    assert told == (ServiceBusy, f"{status}: the service is overloaded or unavailable. Try again later.", status)
+    response = Response(status, {"retry-after": "3"}, b"<html>")
+    assert next_step(response, 5, RetryPolicy(), 0.0, NOW) == TryAgain(3 * S)
+    error = error_of(next_step(response, 6, RetryPolicy(), 0.0, NOW))
+    assert error == (ServiceBusy, f"{status}: the service is overloaded or unavailable. Try again later.", status)
 
 
 def test_no_answer_is_tried_again_until_the_last_try() -> None:
-    said = "There is no response (ReadError). Check the URL, and whether the service runs."
+    text = "There is no response (ReadError). Check the URL, and whether the service runs."
     verdict = next_step(LOST, 5, RetryPolicy(), 1.0, NOW)
     assert isinstance(verdict, TryAgain)
-    assert verdict.reason == said
-    assert error_of(next_step(LOST, 6, RetryPolicy(), 1.0, NOW)) == (ServiceUnreachable, said, None)
+    assert verdict.reason == text
+    assert error_of(next_step(LOST, 6, RetryPolicy(), 1.0, NOW)) == (ServiceUnreachable, text, None)
 
 
 @pytest.mark.parametrize("status", range(200, 300))
@@ -135,7 +135,7 @@ def test_the_delay_doubles_up_to_thirty_seconds_and_half_of_it_is_chance(tried: 
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"),
+    ("header", "seconds"),
     [
         ("0", 0),
         ("1", 1),
@@ -154,9 +154,9 @@ def test_the_delay_doubles_up_to_thirty_seconds_and_half_of_it_is_chance(tried: 
         ("Wed, 25 Nov 2026 08:00:07", None),
     ],
 )
-def test_retry_after_is_whole_seconds_or_a_date(told: str, seconds: int | None) -> None:
+def test_retry_after_is_whole_seconds_or_a_date(header: str, seconds: int | None) -> None:
     want = None if seconds is None else seconds * S
-    assert retry_after(Response(503, {"retry-after": told}), NOW) == want
+    assert retry_after(Response(503, {"retry-after": header}), NOW) == want
 
 
 def test_without_a_retry_after_nobody_asks_for_a_delay() -> None:
@@ -165,12 +165,12 @@ def test_without_a_retry_after_nobody_asks_for_a_delay() -> None:
 
 
 @pytest.mark.parametrize("tried", [1, 5])
-@pytest.mark.parametrize(("told", "roll", "seconds"), [("0", 0, 0), ("5", 0, 5), ("5", 1, 5.5), ("120", 1, 120.5)])
+@pytest.mark.parametrize(("header", "roll", "seconds"), [("0", 0, 0), ("5", 0, 5), ("5", 1, 5.5), ("120", 1, 120.5)])
 def test_what_the_service_asks_for_counts_with_half_a_second_of_chance(
-    tried: int, told: str, roll: float, seconds: float
+    tried: int, header: str, roll: float, seconds: float
 ) -> None:
     for status in PASSING:
-        assert next_step(problem(status, retry_after=told), tried, RetryPolicy(), roll, NOW) == TryAgain(seconds * S)
+        assert next_step(problem(status, retry_after=header), tried, RetryPolicy(), roll, NOW) == TryAgain(seconds * S)
 
 
 def test_what_is_asked_for_is_not_waited_for_beyond_the_latest() -> None:

@@ -32,12 +32,12 @@ def test_whose_clock_it_is_can_be_said() -> None:
 
 
 def test_each_change_is_logged_once() -> None:
-    watch, told = ClockWatch(), []
+    watch, logged = ClockWatch(), []
     for seconds in (0, None, 9, 9, None, -9, 0, None, 1, -9):
         with capture_logs() as logs:
             watch.observe(None if seconds is None else timedelta(seconds=seconds))
-        told.append([(line["log_level"], line["event"], line.get("reason", "")) for line in logs])
+        logged.append([(line["log_level"], line["event"], line.get("reason", "")) for line in logs])
     off = ("warning", "the clock is off", "this host's clock is 9 s {} Redis's; synchronise both by NTP")
     right = ("info", "the clock is right again", "")
     ahead, behind = ((*off[:2], off[2].format(side)) for side in ("ahead of", "behind"))
-    assert told == [[], [], [ahead], [], [], [], [right], [], [], [behind]]
+    assert logged == [[], [], [ahead], [], [], [], [right], [], [], [behind]]

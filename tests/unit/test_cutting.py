@@ -89,7 +89,7 @@ def test_a_line_is_one_item(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"[1]", b"[]", b"[1,]"])
 def test_blanks_after_the_array_are_dropped_as_they_come(body: bytes) -> None:
-    def told(blanks: int) -> object:
+    def items_or_fault(blanks: int) -> object:
         splitter = ArraySplitter()
         try:
             items = [bytes(item) for item in items_of(body + b" " * blanks, splitter)]
@@ -98,7 +98,7 @@ def test_blanks_after_the_array_are_dropped_as_they_come(body: bytes) -> None:
         assert splitter.buffered_bytes < 1 << 20
         return items
 
-    assert told(64 << 20) == told(0)
+    assert items_or_fault(64 << 20) == items_or_fault(0)
 
 
 def test_items_do_not_keep_the_blanks_between_them_in_memory() -> None:
@@ -106,10 +106,10 @@ def test_items_do_not_keep_the_blanks_between_them_in_memory() -> None:
     splitter.feed(b"[")
     tracemalloc.start()
     items = [item for _ in range(40) for item in splitter.feed(piece)]
-    held, _ = tracemalloc.get_traced_memory()
+    memory_bytes, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(items) >= 39
-    assert held < 8 << 20
+    assert memory_bytes < 8 << 20
 
 
 @pytest.mark.parametrize(

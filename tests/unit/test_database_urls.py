@@ -41,7 +41,7 @@ def test_parameters_that_only_add_are_taken(query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "told"),
+    ("query", "text"),
     [
         ("options=-cstatement_timeout%3D0", STATEMENT),
         ("options=-c++statement_timeout%3D60s", STATEMENT),
@@ -78,10 +78,10 @@ def test_parameters_that_only_add_are_taken(query: str) -> None:
         ("target_session_attrs=prefer-standby", NO_WRITES),
     ],
 )
-def test_what_collides_with_the_settings_of_a_session_is_refused_by_its_name(query: str, told: str) -> None:
+def test_what_collides_with_the_settings_of_a_session_is_refused_by_its_name(query: str, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_with(f"{POSTGRES}?{query}")
-    assert str(caught.value) == f"databases.d.url: {told} (in the environment: CARECASE_DATABASES_D_URL)"
+    assert str(caught.value) == f"databases.d.url: {text} (in the environment: CARECASE_DATABASES_D_URL)"
 
 
 def test_a_connect_timeout_that_is_given_twice_is_refused() -> None:
@@ -106,12 +106,12 @@ def test_all_mistakes_of_all_databases_are_reported_at_once() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("told", ["11", "60", "0", "-1", "", "soon"])
-def test_a_connect_timeout_of_the_url_that_outlasts_an_attempt_is_refused(told: str) -> None:
+@pytest.mark.parametrize("seconds", ["11", "60", "0", "-1", "", "soon"])
+def test_a_connect_timeout_of_the_url_that_outlasts_an_attempt_is_refused(seconds: str) -> None:
     with pytest.raises(
         SettingsError, match=r"databases\.d\.url: has a connect_timeout, .* at most 10, .*chunk_deadline"
     ):
-        load_with(f"{POSTGRES}?connect_timeout={told}")
+        load_with(f"{POSTGRES}?connect_timeout={seconds}")
 
 
 @pytest.mark.parametrize(("query", "seconds"), [("", 3), ("?connect_timeout=9", 9), ("?sslmode=disable", 3)])

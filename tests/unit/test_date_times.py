@@ -32,9 +32,9 @@ from carecase_worker.cases.validation import read_valid, validate
     ],
 )
 def test_a_date_time_becomes_a_time_in_utc(text: str, moment: datetime) -> None:
-    held = row_of(case_Start_Date=text)["case_Start_Date"]
-    assert held == moment
-    assert held.utcoffset() == timedelta(0)
+    value = row_of(case_Start_Date=text)["case_Start_Date"]
+    assert value == moment
+    assert value.utcoffset() == timedelta(0)
 
 
 def written_by_clients() -> list[tuple[str, str]]:
@@ -58,8 +58,8 @@ def test_what_a_client_writes_by_default_is_taken_exactly(written: str, stored: 
     (row,) = validate(items, RULES)
     assert isinstance(row, dict)
     assert row["case_Start_Date"] == want
-    sound = read_valid(items, RULES)
-    assert sound is None or sound.rows(RULES)[0]["case_Start_Date"] == want
+    valid = read_valid(items, RULES)
+    assert valid is None or valid.rows(RULES)[0]["case_Start_Date"] == want
 
 
 def test_ticks_of_a_hundred_nanoseconds_are_read_the_fast_way() -> None:
@@ -69,9 +69,9 @@ def test_ticks_of_a_hundred_nanoseconds_are_read_the_fast_way() -> None:
 def test_a_text_that_looks_like_a_date_time_is_kept_as_it_is() -> None:
     text = '"case_End_Date":"2026-02-28T22:59:59.1234567Z"'
     items = a_batch(a_case(eligibility_Verified_Comment=text, case_ID="2026-02-28T22:59:59.1234567Z"))
-    sound = read_valid(items, RULES)
-    assert sound is not None
-    for row in (*validate(items, RULES), *sound.rows(RULES)):
+    valid = read_valid(items, RULES)
+    assert valid is not None
+    for row in (*validate(items, RULES), *valid.rows(RULES)):
         assert isinstance(row, dict)
         assert (row["eligibility_Verified_Comment"], row["case_ID"]) == (text, "2026-02-28T22:59:59.1234567Z")
 

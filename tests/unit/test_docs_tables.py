@@ -16,8 +16,8 @@ OTHERS = {"carecase_worker", "carecase_schema"}
 
 def test_the_page_of_states_has_every_move() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([`\w, ]+) \|$", (DOCS / "explanation" / "states.md").read_text(), re.M)
-    told = {(state, operation): set(re.findall(r"\w+", ends)) for state, operation, ends in rows}
-    assert told == {
+    documented = {(state, operation): set(re.findall(r"\w+", ends)) for state, operation, ends in rows}
+    assert documented == {
         (state.value, operation.value): {one.value for one in ends}
         for (state, operation), ends in MOVES.items()
         if ends
@@ -28,8 +28,8 @@ def test_the_picture_of_states_has_every_move() -> None:
     drawn = re.findall(
         r"<title>(\w+) -&gt; (\w+): ([\w, ]+)</title>", (DOCS / "pictures" / "job-states.svg").read_text()
     )
-    told = {(one, operation, other) for one, other, operations in drawn for operation in operations.split(", ")}
-    assert told == {
+    documented = {(one, operation, other) for one, other, operations in drawn for operation in operations.split(", ")}
+    assert documented == {
         (state.value, operation.value, one.value) for (state, operation), ends in MOVES.items() for one in ends
     }
 

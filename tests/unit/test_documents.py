@@ -65,8 +65,8 @@ def test_the_multi_status_answers_each_item_in_order() -> None:
     ]
     pieces = [items(chunk.keys, chunk.outcomes) for chunk in chunks]
     document = json.loads(b"".join(multi_status("the-job", pieces)))
-    told = [(item["id"][0]["value"], item["status"], item["body"]) for item in document["data"]]
-    assert told == [
+    outcomes = [(item["id"][0]["value"], item["status"], item["body"]) for item in document["data"]]
+    assert outcomes == [
         (1, 201, "Created"),
         (2, 201, "Created"),
         (None, 422, awkward),
@@ -81,8 +81,8 @@ def test_the_multi_status_answers_each_item_in_order() -> None:
 
 
 def test_an_item_of_a_page_has_its_place_in_the_batch() -> None:
-    told = [(7, 1, CREATED), (8, None, CREATED), (2000, 3, REFUSED)]
-    document = json.loads(b"".join(multi_status("the-job", [indexed_items(told)])))
+    outcomes = [(7, 1, CREATED), (8, None, CREATED), (2000, 3, REFUSED)]
+    document = json.loads(b"".join(multi_status("the-job", [indexed_items(outcomes)])))
     assert [(item["index"], item["id"][0]["value"], item["status"]) for item in document["data"]] == [
         (7, 1, 201),
         (8, None, 201),
@@ -97,16 +97,18 @@ RECORD = {
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "expected"),
     [
         ({}, {}),
         ({"dry_run": "1", "saw_seq": "6"}, {"dryRun": True}),
         ({"dry_run": "1", "saw_seq": "6", "state": "completed"}, {"dryRun": True, "sawSequence": 6}),
     ],
 )
-def test_what_a_dry_run_saw_is_told_once_all_of_it_has_seen_that(more: dict[str, str], told: dict[str, object]) -> None:
+def test_what_a_dry_run_saw_is_told_once_all_of_it_has_seen_that(
+    more: dict[str, str], expected: dict[str, object]
+) -> None:
     document = job_document(job_from_record("j", {**RECORD, **more}, EPOCH), "")
-    assert {name: document[name] for name in ("dryRun", "sawSequence") if name in document} == told
+    assert {name: document[name] for name in ("dryRun", "sawSequence") if name in document} == expected
 
 
 def test_a_job_whose_sequence_changes_gets_another_tag() -> None:
@@ -191,11 +193,11 @@ def test_every_other_error_is_a_problem_that_says_what_callers_may_know(error: C
     assert problem_of(error) == problem
 
 
-@pytest.mark.parametrize(("wait_s", "told"), [(0, "1"), (0.001, "1"), (1, "1"), (1.001, "2"), (59.5, "60")])
-def test_who_asks_too_often_learns_when_to_ask_again(wait_s: float, told: str) -> None:
+@pytest.mark.parametrize(("wait_s", "expected"), [(0, "1"), (0.001, "1"), (1, "1"), (1.001, "2"), (59.5, "60")])
+def test_who_asks_too_often_learns_when_to_ask_again(wait_s: float, expected: str) -> None:
     error = RateExceeded(timedelta(seconds=wait_s))
     words = "Too many requests from this client. Wait as long as Retry-After says; poll less often."
-    assert problem_of(error) == Problem(429, "rate-exceeded", words, {"Retry-After": told})
+    assert problem_of(error) == Problem(429, "rate-exceeded", words, {"Retry-After": expected})
 
 
 def test_what_is_not_meant_for_callers_is_not_shown_to_them() -> None:

@@ -38,27 +38,27 @@ def test_an_unexpected_error_is_logged_by_its_type_and_place_alone() -> None:
 
     with pytest.raises(ValueError) as caught:
         fail()
-    told = safe_error_fields(caught.value)
-    assert told["error"] == "ValueError"
-    assert re.fullmatch(rf"fail in {re.escape(Path(__file__).name)}:\d+", told["where"])
-    assert set(told) == {"error", "where"}
+    fields = safe_error_fields(caught.value)
+    assert fields["error"] == "ValueError"
+    assert re.fullmatch(rf"fail in {re.escape(Path(__file__).name)}:\d+", fields["where"])
+    assert set(fields) == {"error", "where"}
     assert safe_error_fields(KeyError("never raised")) == {"error": "KeyError", "where": ""}
 
 
 def test_the_drawing_of_the_tree_is_the_tree() -> None:
     drawn = re.findall(r"^(    [│ ├└─]*)([A-Z]\w+)", errors.__doc__ or "", flags=re.MULTILINE)
     parents: list[str] = []
-    told: dict[str, str] = {}
+    parent_of: dict[str, str] = {}
     for indent, name in drawn:
         depth = (len(indent) - 4) // 4
         parents[depth:] = [name]
-        told[name] = parents[depth - 1] if depth else "Exception"
+        parent_of[name] = parents[depth - 1] if depth else "Exception"
     made = {
         name: one.__bases__[0].__name__
         for name, one in vars(errors).items()
         if isinstance(one, type) and issubclass(one, Exception)
     }
-    assert told == made
+    assert parent_of == made
 
 
 def test_a_clients_error_knows_the_status_of_the_answer() -> None:

@@ -193,8 +193,8 @@ def wrapped(original: Exception) -> OperationalError:
     return OperationalError("", {}, original)
 
 
-def postgres(code: str | None, said: str = "words that nobody is to be told") -> OperationalError:
-    return wrapped(type("Raised", (psycopg.Error,), {"sqlstate": code})(said))
+def postgres(code: str | None, message: str = "words that nobody is to be told") -> OperationalError:
+    return wrapped(type("Raised", (psycopg.Error,), {"sqlstate": code})(message))
 
 
 def sqlite(name: str) -> OperationalError:
@@ -213,13 +213,13 @@ def errors_of(error: SQLAlchemyError) -> Errors:
     return raised[0] if raised else DIALECTS["postgresql"].errors
 
 
-def meaning(error: SQLAlchemyError, told: str = "") -> tuple[FailureKind, str | None]:
+def meaning(error: SQLAlchemyError, more: str = "") -> tuple[FailureKind, str | None]:
     """The kind, and the short name of the cause. The text is the cause's and `told`, and no more."""
     errors = errors_of(error)
     failure = errors.failure_of(error)
     assert errors.classify(error) is failure.kind
     text = failure.cause.text if failure.cause else f"target database: {failure.kind.value}"
-    assert str(failure) == (f"{text} ({told})" if told else text)
+    assert str(failure) == (f"{text} ({more})" if more else text)
     return failure.kind, failure.cause.name if failure.cause else None
 
 
@@ -252,14 +252,14 @@ def test_a_result_code_of_sqlite_that_nobody_knows_is_the_databases() -> None:
     assert meaning(wrapped(sqlite3.ProgrammingError("without a code"))) == (AWAY, "unknown")
 
 
-@pytest.mark.parametrize(("said", "cause"), SAID)
-def test_words_before_a_session_is_there(said: str, cause: str) -> None:
-    assert meaning(postgres(None, f"connection failed: {said}")) == (AWAY, cause)
+@pytest.mark.parametrize(("message", "cause"), SAID)
+def test_words_before_a_session_is_there(message: str, cause: str) -> None:
+    assert meaning(postgres(None, f"connection failed: {message}")) == (AWAY, cause)
 
 
-@pytest.mark.parametrize(("said", "parameter"), BAD_PARAMETERS)
-def test_a_bad_value_of_a_parameter_is_reported_by_the_parameters_name(said: str, parameter: str) -> None:
-    assert meaning(postgres(None, f"connection failed: {said}"), parameter) == (AWAY, "parameter")
+@pytest.mark.parametrize(("message", "parameter"), BAD_PARAMETERS)
+def test_a_bad_value_of_a_parameter_is_reported_by_the_parameters_name(message: str, parameter: str) -> None:
+    assert meaning(postgres(None, f"connection failed: {message}"), parameter) == (AWAY, "parameter")
 
 
 def test_a_connection_that_is_not_good_for_this_service_has_the_cause_that_was_found() -> None:

@@ -61,10 +61,10 @@ def test_the_limit_is_taken_and_one_beyond_is_refused(field: dict[str, str], bes
         items = f"[{an_object(base(**{name: value}, **BESIDE[beside]))}]".encode()
         (row,) = validate(items, RULES)
         assert isinstance(row, dict), (value, row)
-        sound = read_valid(items, RULES)
-        assert sound is None or sound.rows(RULES) == [row]
+        valid = read_valid(items, RULES)
+        assert valid is None or valid.rows(RULES) == [row]
         if beside == "nothing" and field["type"] != "date-time":
-            assert sound is not None, "a good item is read at a glance"
+            assert valid is not None, "a good item is read at a glance"
     for value, rule in bad:
         items = f"[{an_object(base(**{name: value}, **BESIDE[beside]))}]".encode()
         assert validate(items, RULES) == [Outcome(Kind.INVALID, f"{name}: {rule}")]

@@ -11,7 +11,7 @@ COLUMNS = {"Case": "case_Key", "Plan": "carePlan_Key", "DNC": "do_Not_Contact"}
 FIXED = {"case_Key": "1-10", "carePlan_Key": "11-14", "do_Not_Contact": "15-19"}
 
 
-def said(**settings: Any) -> list[tuple[str, str, bool]]:
+def remarks_of(**settings: Any) -> list[tuple[str, str, bool]]:
     return [(one.setting, one.text, one.is_mistake) for one in remarks(FileSettings.model_validate(settings))]
 
 
@@ -35,7 +35,7 @@ def said(**settings: Any) -> list[tuple[str, str, bool]]:
     ],
 )
 def test_a_good_mapping_maps_a_sample_row(settings: dict[str, Any]) -> None:
-    assert said(**settings) == []
+    assert remarks_of(**settings) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,9 @@ def test_a_good_mapping_maps_a_sample_row(settings: dict[str, Any]) -> None:
     ],
 )
 def test_a_mistake_is_reported_with_its_setting(settings: dict[str, Any], setting: str, words: str) -> None:
-    assert [one for one in said(**settings) if one[0] == setting and words in one[1] and one[2]], said(**settings)
+    assert [one for one in remarks_of(**settings) if one[0] == setting and words in one[1] and one[2]], remarks_of(
+        **settings
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,14 +90,14 @@ def test_a_mistake_is_reported_with_its_setting(settings: dict[str, Any], settin
     ],
 )
 def test_what_does_nothing_is_a_hint(settings: dict[str, Any], setting: str) -> None:
-    assert [(one[0], one[2]) for one in said(**settings)] == [(setting, False)]
+    assert [(one[0], one[2]) for one in remarks_of(**settings)] == [(setting, False)]
 
 
 def test_a_mapping_is_summed_up() -> None:
-    told = [
+    summaries = [
         summary(FileSettings.model_validate(one)) for one in ({}, {"columns": COLUMNS, "constants": {"case_ID": "a"}})
     ]
-    assert told == [
+    assert summaries == [
         "columns named as the fields; a sample row becomes a case",
         "3 columns, 1 constant; a sample row becomes a case",
     ]

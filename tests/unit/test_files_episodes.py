@@ -68,11 +68,11 @@ def test_the_key_is_an_identifier_that_is_a_number_or_the_id(changes: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [("active", "ACTIVE"), ("waitlist", "WAITLIST"), ("onhold", "ONHOLD"), ("entered-in-error", "ERROR")],
 )
-def test_a_status_fits_its_field(status: str, told: str) -> None:
-    assert cases(json.dumps({**EPISODE, "status": status}).encode())[0]["case_Status"] == told
+def test_a_status_fits_its_field(status: str, expected: str) -> None:
+    assert cases(json.dumps({**EPISODE, "status": status}).encode())[0]["case_Status"] == expected
 
 
 def test_what_an_episode_does_not_have_its_case_does_not_have() -> None:

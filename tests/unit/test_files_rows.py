@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import items_of
-from tests.unit.rows import HEADER, ROW, cases, lines, refused, told
+from tests.unit.rows import HEADER, ROW, cases, cases_or_fault, lines, refused
 
 from carecase_worker.batches.line_numbers import lines_of_runs, runs_of_lines
 from carecase_worker.cases.care_case import FIELDS
@@ -75,7 +75,7 @@ def test_rows_are_those_of_the_csv_module_however_the_bytes_come(
 @given(st.text('a1,"\n\r ', max_size=40), st.integers(1, 9))
 def test_a_file_means_the_same_however_its_bytes_come(text: str, piece_bytes: int) -> None:
     sent = HEADER + text.encode()
-    assert told(sent, piece_bytes) == told(sent, 1 << 20)
+    assert cases_or_fault(sent, piece_bytes) == cases_or_fault(sent, 1 << 20)
 
 
 @pytest.mark.parametrize("text", [b"", b"\n\r\n", HEADER, HEADER.rstrip(), HEADER + b"\n,,,\n  \n"])

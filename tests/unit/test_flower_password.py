@@ -24,17 +24,17 @@ def header(credentials: str, encoding: str = "utf-8", scheme: str = "Basic") -> 
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_whatever_the_password_has_in_it_it_alone_is_let_in(password: str) -> None:
-    held = page(password)
-    assert is_known(header(f"flower:{password}"), held)
-    assert is_known(header(f"flower:{password}", scheme="basic"), held)
+    flower_page = page(password)
+    assert is_known(header(f"flower:{password}"), flower_page)
+    assert is_known(header(f"flower:{password}", scheme="basic"), flower_page)
     for part in {*password.split(","), *password.split(":"), password[:-1], f"{password}x", f" {password}", "?"} - {
         password
     }:
-        assert not is_known(header(f"flower:{part}"), held)
-        assert not is_known(header(part), held)
-    assert not is_known(header(f"other:{password}"), held)
-    assert not is_known(header(password), held)
-    assert not is_known(header(f"flower:{password}", scheme="Bearer"), held)
+        assert not is_known(header(f"flower:{part}"), flower_page)
+        assert not is_known(header(part), flower_page)
+    assert not is_known(header(f"other:{password}"), flower_page)
+    assert not is_known(header(password), flower_page)
+    assert not is_known(header(f"flower:{password}", scheme="Bearer"), flower_page)
 
 
 @pytest.mark.parametrize("user", ["flower", "ä", "a,b", "a b", "%"])

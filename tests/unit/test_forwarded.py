@@ -12,7 +12,9 @@ from carecase_worker.intake.http.middleware.forwarded import Forwarded
 TOLD = [(b"x-forwarded-for", b"198.51.100.1"), (b"x-forwarded-proto", b"https"), (b"x-forwarded-prefix", b"/edge")]
 
 
-def served(peer: str | None, trusted: list[str], root_path: str = "", path: str = "/jobs", told: Any = TOLD) -> Scope:
+def served(
+    peer: str | None, trusted: list[str], root_path: str = "", path: str = "/jobs", headers: Any = TOLD
+) -> Scope:
     """What the application sees of a request."""
     seen: list[Scope] = []
 
@@ -25,7 +27,7 @@ def served(peer: str | None, trusted: list[str], root_path: str = "", path: str 
     scope = {
         "type": "http",
         "path": path,
-        "headers": told,
+        "headers": headers,
         "client": peer and (peer, 4711),
         "scheme": "http",
         "root_path": "",
@@ -81,10 +83,10 @@ def hops(size: int, *lines: str) -> list[tuple[bytes, bytes]]:
     return [(b"x-forwarded-for", text.encode()) for text in (*lines, last)]
 
 
-@pytest.mark.parametrize("told", [hops(999), hops(1000), hops(1001), hops(1150), hops(900, "10.0.0.7, " * 100)])
-def test_of_many_hops_the_last_ones_count(told: list[tuple[bytes, bytes]]) -> None:
-    assert served("10.0.0.7", ["10.0.0.7"], told=told)["client"][0] == "198.51.100.1"
-    assert served("10.0.0.8", ["10.0.0.7"], told=told)["client"][0] == "10.0.0.8"
+@pytest.mark.parametrize("headers", [hops(999), hops(1000), hops(1001), hops(1150), hops(900, "10.0.0.7, " * 100)])
+def test_of_many_hops_the_last_ones_count(headers: list[tuple[bytes, bytes]]) -> None:
+    assert served("10.0.0.7", ["10.0.0.7"], headers=headers)["client"][0] == "198.51.100.1"
+    assert served("10.0.0.8", ["10.0.0.7"], headers=headers)["client"][0] == "10.0.0.8"
 
 
 @pytest.mark.parametrize(("length", "client"), [(999, "10.0.0.6"), (1000, "10.0.0.6"), (1001, "10.0.0.5")])
@@ -93,9 +95,9 @@ def test_exactly_a_thousand_characters_of_hops_are_looked_at(length: int, client
     first, others = b"10.0.0.6,", b"10.0.0.5,"
     tail = others * ((length - len(first)) // len(others))
     filler = b" " * (length - len(first) - len(tail))
-    told = [(b"x-forwarded-for", first + filler + tail[:-1] + b" ")]
-    assert len(told[0][1]) == length
-    assert served("10.0.0.7", ["10.0.0.0/29"], told=told)["client"][0] == client
+    headers = [(b"x-forwarded-for", first + filler + tail[:-1] + b" ")]
+    assert len(headers[0][1]) == length
+    assert served("10.0.0.7", ["10.0.0.0/29"], headers=headers)["client"][0] == client
 
 
 def test_nobody_is_believed_where_no_proxy_is_named() -> None:
@@ -104,7 +106,7 @@ def test_nobody_is_believed_where_no_proxy_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("root_path", "told", "path", "seen"),
+    ("root_path", "prefix", "path", "seen"),
     [
         ("", None, "/jobs", ("", "/jobs")),
         ("/tools", None, "/jobs", ("/tools", "/tools/jobs")),
@@ -119,8 +121,8 @@ def test_nobody_is_believed_where_no_proxy_is_named() -> None:
     ],
 )
 def test_the_prefix_is_the_proxys_or_else_the_configured_one(
-    root_path: str, told: bytes | None, path: str, seen: tuple[str, str]
+    root_path: str, prefix: bytes | None, path: str, seen: tuple[str, str]
 ) -> None:
-    headers = [] if told is None else [(b"x-other", b"/no"), (b"x-forwarded-prefix", told)]
+    headers = [] if prefix is None else [(b"x-other", b"/no"), (b"x-forwarded-prefix", prefix)]
     scope = served("10.0.0.7", ["10.0.0.7"], root_path, path, headers)
     assert (scope["root_path"], scope["path"]) == seen

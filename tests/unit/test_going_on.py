@@ -13,13 +13,13 @@ class Noted:
     """A rest that notes what it is told."""
 
     def __init__(self, scope: dict[str, Any]) -> None:
-        self.scope, self.told = scope, list[object]()
+        self.scope, self.calls = scope, list[object]()
 
     async def go_on(self, send: Any) -> None:
-        self.told.append(("go on", set(self.scope)))
+        self.calls.append(("go on", set(self.scope)))
 
     def leave(self) -> None:
-        self.told.append("leave")
+        self.calls.append("leave")
 
 
 @pytest.mark.parametrize("disconnected", [False, True])
@@ -35,5 +35,5 @@ def test_who_has_disconnected_meanwhile_is_not_waited_for(disconnected: bool) ->
     nothing: Any = None
     served: Any = going_on(cycle, app, rest, frozenset({"kept"}))(scope, nothing, nothing)
     asyncio.run(served)
-    assert noted.told == [*["leave"] * disconnected, ("go on", {"type", "method", "http_version", "kept"})]
+    assert noted.calls == [*["leave"] * disconnected, ("go on", {"type", "method", "http_version", "kept"})]
     assert rest == [], "another request of the connection begins with none"

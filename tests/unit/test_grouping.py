@@ -49,8 +49,8 @@ def test_the_error_of_one_is_its_own_and_the_error_of_a_group_is_that_of_all_who
         do = Doubling()
         do.let.set()
         grouping = Grouping(do, most=3)
-        told = await asyncio.gather(*(grouping.one(n) for n in (1, -1, 2, 1000, 3, 4, 5)), return_exceptions=True)
-        assert [type(one) if isinstance(one, BaseException) else one for one in told] == [
+        results = await asyncio.gather(*(grouping.one(n) for n in (1, -1, 2, 1000, 3, 4, 5)), return_exceptions=True)
+        assert [type(one) if isinstance(one, BaseException) else one for one in results] == [
             *(2, ValueError, 4),
             *(OSError, OSError, OSError),
             OSError,

@@ -27,8 +27,8 @@ def refused(*headers: tuple[bytes, bytes]) -> str:
 def test_blanks_around_a_value_are_no_part_of_it() -> None:
     """RFC 9110, 5.5: so a credential or a database's name is what stands between them."""
     headers = [HOST, (b"vbasoftware-database", b"demo \t"), (b"x-api-key", b"\tkey "), (b"x", b""), (b"y", b"a b")]
-    told = [HOST, (b"vbasoftware-database", b"demo"), (b"x-api-key", b"key"), (b"x", b""), (b"y", b"a b")]
-    assert joined(headers, needs_host=True) == told
+    expected = [HOST, (b"vbasoftware-database", b"demo"), (b"x-api-key", b"key"), (b"x", b""), (b"y", b"a b")]
+    assert joined(headers, needs_host=True) == expected
     for blank in (b" ", b"\t"):
         assert joined([HOST, (b"x", blank + b"y")], needs_host=True) == [HOST, (b"x", b"y")]
         assert joined([HOST, (b"x", b"y" + blank)], needs_host=True) == [HOST, (b"x", b"y")]

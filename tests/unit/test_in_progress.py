@@ -44,8 +44,8 @@ def test_of_three_at_once_a_client_has_two(
                 assert str(error.value) == refused[1]
         counts = {("in_progress", one): before.count(one) for one in (*before, *([] if refused else [client]))}
         by_bound = {("refused", "client"): 2 * (refused is CLIENT), ("refused", "all"): 2 * (refused is ALL)}
-        told = told_of(in_progress)
-        assert {name: value for name, value in told.items() if value or name in by_bound} == {
+        samples = told_of(in_progress)
+        assert {name: value for name, value in samples.items() if value or name in by_bound} == {
             name: value for name, value in (counts | by_bound).items() if value or name in by_bound
         }
     with in_progress.place("a"), in_progress.place("a"):

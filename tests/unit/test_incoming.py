@@ -104,10 +104,10 @@ def test_the_memory_of_a_body_that_is_left_open_is_counted(name: str) -> None:
             for items in body.take(bytes(memoryview(sent)[start : start + 300 * KIB])):
                 batch.add(items)
                 del items
-            held = tracemalloc.get_traced_memory()[0]
+            memory_bytes = tracemalloc.get_traced_memory()[0]
             counted = body.buffered_bytes + batch.buffered_bytes
-            assert held <= counted + CUT_FROM
-            assert counted <= 2 * held + 64 * KIB, "and not much more"
+            assert memory_bytes <= counted + CUT_FROM
+            assert counted <= 2 * memory_bytes + 64 * KIB, "and not much more"
     finally:
         tracemalloc.stop()
 

@@ -62,8 +62,8 @@ def test_a_job_is_what_its_record_says() -> None:
 
 def test_a_job_that_has_only_been_accepted_has_no_more_than_that() -> None:
     later = {*COUNTS, "started_us", "finished_us", "expires_ms"}
-    told = {name: value for name, value in RECORD.items() if name not in later}
-    job = job_from_record("j", told | {"care_plan": "", "unsettled": "0", "strict": "0", "state": "queued"}, READ_AT)
+    record = {name: value for name, value in RECORD.items() if name not in later}
+    job = job_from_record("j", record | {"care_plan": "", "unsettled": "0", "strict": "0", "state": "queued"}, READ_AT)
     assert (job.started_at, job.finished_at, job.expires_at, job.care_plan) == (None, None, None, None)
     assert (job.unsettled, job.strict, job.processed, job.expired) == (False, False, 0, False)
     assert job.counts == dict.fromkeys(("created", "updated", "superseded", "failed", "cancelled"), 0)
@@ -71,8 +71,8 @@ def test_a_job_that_has_only_been_accepted_has_no_more_than_that() -> None:
 
 def test_an_older_version_noted_milliseconds_and_its_place_for_the_time_of_acceptance() -> None:
     newer = {"accepted_us", "unsettled", "strict", "started_us", "finished_us", "firsts"}
-    told = {name: value for name, value in RECORD.items() if name not in newer}
-    job = job_from_record("j", told | {"started_ms": "1764000001001", "finished_ms": "1764000002002"}, READ_AT)
+    record = {name: value for name, value in RECORD.items() if name not in newer}
+    job = job_from_record("j", record | {"started_ms": "1764000001001", "finished_ms": "1764000002002"}, READ_AT)
     assert job.submitted_at == at(1764000000123000)
     assert (job.started_at, job.finished_at) == (at(1764000001001000), at(1764000002002000))
     assert (job.unsettled, job.strict, job.chunk_firsts) == (False, False, ())

@@ -71,13 +71,13 @@ class Held:
 
 
 @contextmanager
-def asked_for(held: Held, key_id: str, times: int) -> Iterator["Queue[object]"]:
+def asked_for(jwks: Held, key_id: str, times: int) -> Iterator["Queue[object]"]:
     """Ask so many times at once; what comes of it, as it comes."""
     answers: Queue[object] = Queue()
 
     def ask() -> None:
         try:
-            answers.put(held.has(key_id))
+            answers.put(jwks.has(key_id))
         except KeysUnavailable as error:
             answers.put(str(error))
 
@@ -93,80 +93,80 @@ def asked_for(held: Held, key_id: str, times: int) -> Iterator["Queue[object]"]:
 def asked_once() -> tuple[Issuer, Held]:
     """An issuer, and the set that has its keys."""
     issuer = Issuer(old=OLD)
-    held = Held(issuer)
-    assert held.has("old")
+    jwks = Held(issuer)
+    assert jwks.has("old")
     assert issuer.was_asked.get(timeout=30) == 1
-    return issuer, held
+    return issuer, jwks
 
 
 def test_an_unknown_id_has_the_keys_read_again_but_not_too_soon() -> None:
     issuer = Issuer(old=OLD)
-    held = Held(issuer)
-    assert held.has("old")
+    jwks = Held(issuer)
+    assert jwks.has("old")
     issuer.document = a_jwks(new=NEW)
-    held.elapse(REFETCH_S - BLINK)
-    assert not held.has("new")
-    assert [held.has(f"made up {n}") for n in range(100)] == [False] * 100
+    jwks.elapse(REFETCH_S - BLINK)
+    assert not jwks.has("new")
+    assert [jwks.has(f"made up {n}") for n in range(100)] == [False] * 100
     assert issuer.asked == 1
-    held.elapse(BLINK)
-    assert held.has("new"), "it is waited for"
-    assert not held.has("old")
+    jwks.elapse(BLINK)
+    assert jwks.has("new"), "it is waited for"
+    assert not jwks.has("old")
     assert issuer.asked == 2
 
 
 def test_known_keys_are_read_again_when_they_are_old_and_nobody_waits_for_that() -> None:
-    issuer, held = asked_once()
-    held.elapse(REFRESH_S - BLINK)
-    assert held.has("old")
+    issuer, jwks = asked_once()
+    jwks.elapse(REFRESH_S - BLINK)
+    assert jwks.has("old")
     assert issuer.asked == 1
-    held.elapse(BLINK)
+    jwks.elapse(BLINK)
     issuer.document = a_jwks(new=NEW)
     with issuer.hanging():
-        assert held.has("old")
+        assert jwks.has("old")
         assert issuer.was_asked.get(timeout=30) == 2
-        held.elapse(2 * REFRESH_S)
-        assert held.has("old")
+        jwks.elapse(2 * REFRESH_S)
+        assert jwks.has("old")
         assert issuer.asked == 2, "one read at a time"
-    eventually(lambda: held.has("new"))
+    eventually(lambda: jwks.has("new"))
 
 
 def test_keys_that_were_fetched_are_used_while_the_issuer_is_away() -> None:
     issuer = Issuer(old=OLD)
-    held = Held(issuer)
-    assert held.has("old")
+    jwks = Held(issuer)
+    assert jwks.has("old")
     for fault in (OSError("secret"), ValueError("secret")):
         issuer.document = fault
-        held.elapse(REFETCH_S)
+        jwks.elapse(REFETCH_S)
         with capture_logs() as logs:
-            assert not held.has("unknown")
+            assert not jwks.has("unknown")
         words = "the keys of the tokens' issuer cannot be read"
         assert logs == [{"event": words, "reason": type(fault).__name__, "log_level": "warning"}]
-        assert held.has("old")
+        assert jwks.has("old")
     issuer.document = a_jwks(new=NEW)
-    held.elapse(REFETCH_S)
-    assert held.has("new")
+    jwks.elapse(REFETCH_S)
+    assert jwks.has("new")
     assert issuer.asked == 4
 
 
 def test_while_the_issuer_hangs_it_is_waited_for_only_as_long_as_patience_lasts() -> None:
-    issuer, held = asked_once()
-    held.elapse(REFETCH_S)
-    with issuer.hanging(), asked_for(held, "unknown", 1):
+    issuer, jwks = asked_once()
+    jwks.elapse(REFETCH_S)
+    with issuer.hanging(), asked_for(jwks, "unknown", 1):
         assert issuer.was_asked.get(timeout=30) == 2
-        held.elapse(PATIENCE_S)
-        with asked_for(held, "unknown", 1) as at_once:
+        jwks.elapse(PATIENCE_S)
+        with asked_for(jwks, "unknown", 1) as at_once:
             assert at_once.get(timeout=PATIENCE_S / 2) is False
-        assert held.has("old")
+        assert jwks.has("old")
         assert issuer.asked == 2
         issuer.answer()  # whoever waits need not lose patience
 
 
 def test_many_wait_for_one_answer() -> None:
     issuer = Issuer(old=OLD)
-    held = Held(issuer)
-    with issuer.hanging(), asked_for(held, "old", MOST_WHO_WAIT) as answers:
+    jwks = Held(issuer)
+    with issuer.hanging(), asked_for(jwks, "old", MOST_WHO_WAIT) as answers:
         assert issuer.was_asked.get(timeout=30) == 1
-        held.elapse(REFETCH_S - BLINK)
+        jwks.elapse(REFETCH_S - BLINK)
         issuer.answer()
         assert [answers.get(timeout=30) for _ in range(MOST_WHO_WAIT)] == [True] * MOST_WHO_WAIT
     assert issuer.asked == 1
@@ -174,13 +174,13 @@ def test_many_wait_for_one_answer() -> None:
 
 def test_no_more_than_a_few_wait_and_known_keys_need_no_waiting() -> None:
     issuer = Issuer(old=OLD)
-    held = Held(issuer)
-    assert held.has("old")
+    jwks = Held(issuer)
+    assert jwks.has("old")
     for _ in range(2):  # who has waited makes room for others
-        held.elapse(REFETCH_S)
-        with issuer.hanging(), asked_for(held, "made up", MOST_WHO_WAIT + 3) as answers:
+        jwks.elapse(REFETCH_S)
+        with issuer.hanging(), asked_for(jwks, "made up", MOST_WHO_WAIT + 3) as answers:
             assert [answers.get(timeout=20) for _ in range(3)] == [LATER] * 3
-            assert held.has("old")
+            assert jwks.has("old")
             assert answers.empty(), "the others wait"
             issuer.answer()
             assert [answers.get(timeout=20) for _ in range(MOST_WHO_WAIT)] == [False] * MOST_WHO_WAIT
@@ -189,14 +189,14 @@ def test_no_more_than_a_few_wait_and_known_keys_need_no_waiting() -> None:
 def test_without_any_key_nothing_is_said_of_a_token() -> None:
     issuer = Issuer(old=OLD)
     good, issuer.document = issuer.document, OSError()
-    held = Held(issuer)
+    jwks = Held(issuer)
     for _ in range(3):
         with pytest.raises(KeysUnavailable, match=LATER):
-            held.has("old")
+            jwks.has("old")
     assert issuer.asked == 1
     issuer.document = good
-    held.elapse(REFETCH_S)
-    assert held.has("old")
+    jwks.elapse(REFETCH_S)
+    assert jwks.has("old")
 
 
 def test_only_public_signature_keys_are_taken() -> None:
@@ -231,10 +231,10 @@ def test_an_rsa_key_below_2048_bits_is_left_out_and_counted(bits: int, is_taken:
     assert ("one" in keys_of(a_jwks(one=key, ec=NEW), left_out.append)) is is_taken
     assert left_out == [0 if is_taken else 1]
     issuer = Issuer(one=key, ec=NEW)
-    held = Held(issuer)
+    jwks = Held(issuer)
     with capture_logs() as logs:
-        assert (held.has("one"), held.has("ec")) == (is_taken, True)
-    assert held.keys.short_keys == (not is_taken)
+        assert (jwks.has("one"), jwks.has("ec")) == (is_taken, True)
+    assert jwks.keys.short_keys == (not is_taken)
     words = {
         "event": "keys of the tokens' issuer are left out: RSA below 2048 bits",
         "count": 1,

@@ -53,6 +53,6 @@ def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
         splitter.finish()
     for splitter, begin, between in ((ArraySplitter(), b'["', b'",\n"'), (LineSplitter(), b'"', b'"\n"')):
         body = begin + between.join([piece * 6] * 3)
-        with pytest.raises(BatchRefused) as told:
+        with pytest.raises(BatchRefused) as raised:
             items_of(body, splitter)
-        assert (told.value.fault, str(told.value)) == (BatchFault.TOO_LARGE, refused)
+        assert (raised.value.fault, str(raised.value)) == (BatchFault.TOO_LARGE, refused)

@@ -18,7 +18,7 @@ ENOUGH = 5
 
 def test_a_look_that_failed_is_made_again_though_nothing_changes_any_more() -> None:
     faults: list[Exception] = [StoreUnavailable("away")]
-    told: list[bytes] = []
+    changes: list[bytes] = []
 
     async def allowed() -> Any:
         return None
@@ -37,11 +37,11 @@ def test_a_look_that_failed_is_made_again_though_nothing_changes_any_more() -> N
             allowed=allowed,
             read=cast(Any, None),
         )
-        async for piece in listener.stream(news, lambda: b"news" in told or len(told) > ENOUGH):
-            told.append(piece)
+        async for piece in listener.stream(news, lambda: b"news" in changes or len(changes) > ENOUGH):
+            changes.append(piece)
 
     anyio.run(listen)
-    assert told == [HEARTBEAT, b"news"]
+    assert changes == [HEARTBEAT, b"news"]
 
 
 def test_a_wake_up_names_a_thousand_jobs_and_of_more_the_listener_finds_out_for_itself() -> None:

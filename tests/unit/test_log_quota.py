@@ -13,7 +13,7 @@ def test_of_a_second_so_many_lines_are_written_and_the_others_are_counted() -> N
         for later in (0.0, 0.5, 0.25, 0.2, 0.05, 0.0, 0.0, 1.0, 0.5, 1.5):
             moment += later
             taken.append(quota.takes())
-    told = "requests of unknown callers are not in the log"
+    text = "requests of unknown callers are not in the log"
     assert taken == [True, True, False, False, True, True, False, True, True, True]
-    assert logs == [{"event": told, "count": count, "log_level": "warning"} for count in (2, 1)]
+    assert logs == [{"event": text, "count": count, "log_level": "warning"} for count in (2, 1)]
     assert [(one.name, one.value, one.counter) for one in quota()] == [("carecase_log_lines_left_out", 3, True)]

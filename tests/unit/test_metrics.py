@@ -49,8 +49,10 @@ def test_requests_and_samples_are_shown_by_name_and_label() -> None:
     metrics.accepted(0.125)
     metrics.round_trip("admit", 0.25)
     metrics.round_trip("admit", 0.5)
-    told = [line for line in metrics.render().decode().splitlines() if "_bucket" not in line and "_created" not in line]
-    assert sorted(told) == sorted(WHOLE.splitlines())
+    lines = [
+        line for line in metrics.render().decode().splitlines() if "_bucket" not in line and "_created" not in line
+    ]
+    assert sorted(lines) == sorted(WHOLE.splitlines())
 
 
 @pytest.mark.parametrize("name", ["carecase_acceptance_seconds", "carecase_redis_round_trip_seconds"])
@@ -58,24 +60,24 @@ def test_short_durations_are_told_apart_from_a_tenth_of_a_millisecond_to_ten_sec
     metrics = Metrics(lambda: [])
     metrics.accepted(0.1)
     metrics.round_trip("admit", 0.1)
-    told = metrics.render().decode()
-    bounds = sorted(map(float, re.findall(rf'^{name}_bucket{{.*?le="([^"]+)"', told, re.MULTILINE)))
+    output = metrics.render().decode()
+    bounds = sorted(map(float, re.findall(rf'^{name}_bucket{{.*?le="([^"]+)"', output, re.MULTILINE)))
     assert (bounds[0], bounds[-2], bounds[-1]) == (0.0001, 10.0, float("inf"))
     assert max(upper / lower for lower, upper in pairwise(bounds[:-1])) <= 2.5, "an objective lies between two"
 
 
 def test_readings_are_read_anew_at_each_scrape() -> None:
-    held = [READINGS[1]]
-    metrics = Metrics(lambda: held)
+    samples = [READINGS[1]]
+    metrics = Metrics(lambda: samples)
     assert b"carecase_done_total 7.0" in metrics.render()
-    held[:] = []
+    samples[:] = []
     assert b"carecase_done" not in metrics.render()
 
 
 def test_a_histogram_has_counts_that_add_up() -> None:
     buckets = [(0.005, 2), (1.0, 0), (float("inf"), 3)]
-    told = exposition(lambda: [HistogramSample("carecase_age_seconds", "Ages", buckets, 12.5, {"database": "a"})])
-    assert told.decode().splitlines() == [
+    exposed = exposition(lambda: [HistogramSample("carecase_age_seconds", "Ages", buckets, 12.5, {"database": "a"})])
+    assert exposed.decode().splitlines() == [
         "# HELP carecase_age_seconds Ages",
         "# TYPE carecase_age_seconds histogram",
         'carecase_age_seconds_bucket{database="a",le="0.005"} 2.0',

@@ -57,5 +57,5 @@ def test_a_mistake_is_reported_with_what_it_should_be(changed: dict[str, str], t
 
 
 def test_the_service_must_take_the_tokens_of_the_issuer() -> None:
-    told = {name: value for name, value in RIGHT.items() if "OIDC" in name}
-    assert "jwt.algorithms: must have RS256 or ES256: the tokens of oidc.issuer are signed" in refusal_of(told)
+    variables = {name: value for name, value in RIGHT.items() if "OIDC" in name}
+    assert "jwt.algorithms: must have RS256 or ES256: the tokens of oidc.issuer are signed" in refusal_of(variables)

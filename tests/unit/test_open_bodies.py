@@ -29,7 +29,7 @@ def bodies_of(**bounds: int) -> Bodies:
     return Bodies(settings, Processor(settings))
 
 
-def told(bodies: Bodies) -> dict[str, float]:
+def samples_of(bodies: Bodies) -> dict[str, float]:
     """Every reading, by its name and labels as Prometheus has them."""
     return {
         f"{one.name}{{{','.join(f'{name}={label}' for name, label in one.labels.items())}}}": one.value
@@ -75,13 +75,13 @@ def test_large_bodies_of_a_client_and_of_all_are_counted_and_small_ones_are_not(
         way(stack, bodies, LARGE + 1, "bob")
         assert problem(lambda: way(stack, bodies, LARGE + 1, "bob")) == TOO_MANY_OF_ALL
         way(stack, bodies, LARGE, "bob")
-        counts = told(bodies)
+        counts = samples_of(bodies)
         assert (counts["carecase_open_bodies{client=ann}"], counts["carecase_open_bodies{client=bob}"]) == (2, 1)
         assert counts["carecase_bodies_refused{bound=bodies,whose=client}"] == 1
         assert counts["carecase_bodies_refused{bound=bodies,whose=all}"] == 1
     for _ in range(2):  # all have left their places
         with bodies.open("ann", LARGE + 1), bodies.open("ann", LARGE + 1):
-            assert told(bodies)["carecase_open_bodies{client=ann}"] == 2
+            assert samples_of(bodies)["carecase_open_bodies{client=ann}"] == 2
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
@@ -103,10 +103,10 @@ def test_exactly_so_much_is_counted(more: int, bounds: dict[str, int], expected:
             held = (1 << 20) + more
         else:
             assert problem(lambda: second.holds(left + more)) == expected
-            assert told(bodies)[f"carecase_bodies_refused{{bound=bytes,whose={whose}}}"] == 1
+            assert samples_of(bodies)[f"carecase_bodies_refused{{bound=bytes,whose={whose}}}"] == 1
             held = LARGE + SMALL_AROUND + 300_000 + LARGE_AROUND
-        assert told(bodies)["carecase_open_bytes{client=ann}"] == held, "what is refused is not counted"
-    assert told(bodies)["carecase_open_bytes{client=ann}"] == 0
+        assert samples_of(bodies)["carecase_open_bytes{client=ann}"] == held, "what is refused is not counted"
+    assert samples_of(bodies)["carecase_open_bytes{client=ann}"] == 0
 
 
 def test_memory_that_is_given_back_is_there_for_others() -> None:
@@ -116,7 +116,7 @@ def test_memory_that_is_given_back_is_there_for_others() -> None:
         assert problem(lambda: second.waits(1)) == TOO_MANY_OF_ALL
         first.waits(10)
         second.waits(1)
-        assert told(bodies)["carecase_open_bodies{client=ann}"] == 1, "large once is large until it ends"
+        assert samples_of(bodies)["carecase_open_bodies{client=ann}"] == 1, "large once is large until it ends"
 
 
 STEPS = st.lists(
@@ -191,7 +191,7 @@ def test_no_more_is_open_than_may_be_and_all_is_given_back(
             places.pop(place).close()
             opened.pop(place, None)
             model.pop(place, None)
-        seen, expected = told(bodies), totals(iter(model.values()))
+        seen, expected = samples_of(bodies), totals(iter(model.values()))
         for whose, (count, size_of_all) in expected.items():
             assert seen.get(f"carecase_open_bodies{{client={whose}}}", 0) == count
             assert seen.get(f"carecase_open_bytes{{client={whose}}}", 0) == size_of_all
@@ -209,4 +209,4 @@ def test_a_client_with_many_small_batches_at_once_is_never_refused(connections: 
             opened.takes(settings.large_body_bytes)
             opened.waits(0)
             opened.holds(800 << 10)
-        assert not [name for name in told(bodies) if "refused" in name]
+        assert not [name for name in samples_of(bodies) if "refused" in name]

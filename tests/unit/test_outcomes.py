@@ -106,7 +106,7 @@ def test_an_update_without_changes_is_reported_as_unchanged() -> None:
 
 
 def test_what_was_kept_by_an_earlier_version_is_read() -> None:
-    held = {"runs": [[1, 2], [4, 1], [7, 1], [5, 2]], "texts": {2: "a", 4: "b", 5: "b"}}
-    assert unpack_outcomes(msgspec.msgpack.encode(held)) == [
+    packed = {"runs": [[1, 2], [4, 1], [7, 1], [5, 2]], "texts": {2: "a", 4: "b", 5: "b"}}
+    assert unpack_outcomes(msgspec.msgpack.encode(packed)) == [
         CREATED, CREATED, Outcome(Kind.INVALID, "a"), REFUSED, Outcome(Kind.CONFLICT, "b"), Outcome(Kind.CONFLICT, "b"),
     ]  # fmt: skip

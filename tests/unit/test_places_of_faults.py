@@ -41,7 +41,7 @@ LONG = b'{"case_ID": "' + b"x" * 1000 + b'"}'
 
 
 @pytest.mark.parametrize(
-    ("tail", "told"),
+    ("tail", "expected"),
     [
         (b",]", r"it ends with a comma|JSON is malformed: trailing comma in array \(byte {1}\)"),
         (b",\n\n]", r"it ends with a comma|JSON is malformed: trailing comma in array \(byte {3}\)"),
@@ -56,12 +56,12 @@ LONG = b'{"case_ID": "' + b"x" * 1000 + b'"}'
 )
 @pytest.mark.parametrize("piece_bytes", [1, 7, 500, 1 << 20])
 def test_the_place_of_a_fault_is_counted_from_the_beginning_of_the_body(
-    tail: bytes, told: str, piece_bytes: int
+    tail: bytes, expected: str, piece_bytes: int
 ) -> None:
     """Wherever the cuts are, by which the body comes in and by which items are taken off it."""
     before = MARK + b" [" + b", ".join([LONG] * 5)
     fault, text = refusal(ArraySplitter(100), before + tail, piece_bytes)
-    want = re.sub("{(.)}", lambda at: str(len(before) + int(at[1])), told)
+    want = re.sub("{(.)}", lambda at: str(len(before) + int(at[1])), expected)
     assert fault is BatchFault.NOT_JSON
     assert re.fullmatch(rf"The body is not JSON \(({want})\)\. Send an array of CareCase objects, in UTF-8\.", text)
 
@@ -69,9 +69,9 @@ def test_the_place_of_a_fault_is_counted_from_the_beginning_of_the_body(
 @pytest.mark.parametrize("window_bytes", [1, 20, 1 << 20])
 def test_a_comma_before_the_bracket_is_named(window_bytes: int) -> None:
     for body in (b"[{},]", b"[{}, {} , ]", b"[1,2,]"):
-        fault, told = refusal(ArraySplitter(window_bytes), body, 1)
+        fault, text = refusal(ArraySplitter(window_bytes), body, 1)
         assert fault is BatchFault.NOT_JSON
-        assert re.search(r"\((it ends with a comma|JSON is malformed: trailing comma in array \(byte \d+\))\)", told)
+        assert re.search(r"\((it ends with a comma|JSON is malformed: trailing comma in array \(byte \d+\))\)", text)
 
 
 @pytest.mark.parametrize(

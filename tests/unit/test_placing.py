@@ -36,8 +36,8 @@ def test_a_batch_waits_for_earlier_ones_of_other_care_plans_that_share_a_case(
         mine, its = keys[one], keys[other]
         return mine is None or its is None or bool(mine & its)
 
-    told = placements(wanted, there, {name: as_set(held) for name, held in keys.items()})
-    assert [(one.job_id, set(one.after), one.behind) for one in told] == [
+    placed = placements(wanted, there, {name: as_set(held) for name, held in keys.items()})
+    assert [(one.job_id, set(one.after), one.behind) for one in placed] == [
         (
             job.job_id,
             {
@@ -63,8 +63,8 @@ def test_for_many_it_waits_up_to_the_newest_of_them() -> None:
 @pytest.mark.parametrize(("earlier", "named"), [(32, 32), (33, 0)])
 def test_up_to_32_are_waited_for_one_by_one(earlier: int, named: int) -> None:
     there = [*(OpenJob(str(seq), seq, "5") for seq in range(earlier)), OpenJob("new", earlier, "6")]
-    (told,) = placements(there[-1:], there, {job.job_id: as_set({1}) for job in there})
-    assert (len(told.after), told.behind) == (named, "" if named else "32")
+    (placed,) = placements(there[-1:], there, {job.job_id: as_set({1}) for job in there})
+    assert (len(placed.after), placed.behind) == (named, "" if named else "32")
 
 
 def test_one_that_has_ended_meanwhile_waits_for_nothing() -> None:

@@ -68,8 +68,8 @@ def test_a_revoked_key_or_token_is_refused(tmp_path: Path) -> None:
         guarded = Authenticator(CLIENTS, TOKENS, "both", None, Revocations(tmp_path / "list"))
         for key, authorization in ((KEY, one), (KEY, other), (BOBS_KEY, of_bob)):
             if authorization in gone:
-                told = refused(guarded, key, authorization)
-                assert told == (AccessFault.BAD_CREDENTIALS, f"{what} {REVOKED} {HOW}"), listed
+                refusal = refused(guarded, key, authorization)
+                assert refusal == (AccessFault.BAD_CREDENTIALS, f"{what} {REVOKED} {HOW}"), listed
             else:
                 assert guarded.caller(key, authorization).client in ("ann", "bob")
 
@@ -88,5 +88,5 @@ def test_another_spelling_of_a_revoked_token_is_revoked_too(tmp_path: Path) -> N
 @pytest.mark.parametrize("secret", [b"", SECRET.encode()])
 def test_without_a_secret_no_token_is_believed(secret: bytes) -> None:
     authorization = signed_by_hand({"alg": "HS256"}, lambda text: hmac.digest(secret, text, "sha256"))
-    told = refused(gate(tokens=JwtSettings()), KEY, authorization)
-    assert told == (AccessFault.BAD_CREDENTIALS, SIGNED_OTHERWISE)
+    refusal = refused(gate(tokens=JwtSettings()), KEY, authorization)
+    assert refusal == (AccessFault.BAD_CREDENTIALS, SIGNED_OTHERWISE)

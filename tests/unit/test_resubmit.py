@@ -18,13 +18,13 @@ class Audited:
     """An audit trail that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.recorded: list[tuple[Any, ...]] = []
 
-    def record(self, *told: Any) -> None:
-        self.told.append(told)
+    def record(self, *arguments: Any) -> None:
+        self.recorded.append(arguments)
 
-    def void(self, *told: Any) -> None:
-        self.told.append(("void", *told))
+    def void(self, *arguments: Any) -> None:
+        self.recorded.append(("void", *arguments))
 
 
 def recorded_with(admit: Any) -> tuple[list[tuple[Any, ...]], object]:
@@ -34,7 +34,7 @@ def recorded_with(admit: Any) -> tuple[list[tuple[Any, ...]], object]:
         ended: object = admitted(cast(Any, audited), Event.RETRIED, "demo", cast(Any, draft), "digest")
     except CareCaseError as error:
         ended = error
-    return audited.told, ended
+    return audited.recorded, ended
 
 
 def test_a_batch_that_becomes_a_job_is_recorded() -> None:
@@ -48,13 +48,13 @@ def test_a_batch_that_another_request_has_sent_meanwhile_is_void() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [(JobConflict("It is gone."), [RECORDED, VOID]), (StoreUnavailable("It may have been admitted."), [RECORDED])],
 )
 def test_a_batch_that_is_refused_is_void_unless_it_may_have_been_admitted(
-    fault: CareCaseError, told: list[tuple[Any, ...]]
+    fault: CareCaseError, expected: list[tuple[Any, ...]]
 ) -> None:
     def admit(_: str) -> Admission:
         raise fault
 
-    assert recorded_with(admit) == (told, fault)
+    assert recorded_with(admit) == (expected, fault)

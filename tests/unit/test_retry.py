@@ -56,8 +56,8 @@ def test_the_wait_doubles_up_to_four_seconds_and_half_of_it_is_chance(kind: Fail
     for history in (History(releases=attempts), History(failures=attempts), History(releases=attempts, failures=1)):
         if attempts == 0 and history.failures:
             continue
-        told = [wait_of(kind, history, roll).after for roll in (0.0, 0.25, 0.5, 1 - 2**-52)]
-        assert told == [ms(longest_ms / 2), ms(longest_ms * 5 / 8), ms(longest_ms * 3 / 4), ms(longest_ms)]
+        waits = [wait_of(kind, history, roll).after for roll in (0.0, 0.25, 0.5, 1 - 2**-52)]
+        assert waits == [ms(longest_ms / 2), ms(longest_ms * 5 / 8), ms(longest_ms * 3 / 4), ms(longest_ms)]
 
 
 def test_an_absent_database_is_left_alone_for_as_long_as_the_chunk_waits() -> None:

@@ -31,14 +31,14 @@ class Exporter(SpanExporter):
 
 
 def test_a_span_beyond_the_places_is_lost_until_others_have_left() -> None:
-    told: list[int] = []
-    queue = SpanQueue(2, told.append)
+    sent: list[int] = []
+    queue = SpanQueue(2, sent.append)
     assert [queue.enter() for _ in range(4)] == [True, True, False, False]
     queue.leave(1, is_sent=True)
     assert [queue.enter() for _ in range(2)] == [True, False]
     assert queue.lost == 3
     queue.leave(2, is_sent=False)
-    assert queue.lost == sum(told) == 5
+    assert queue.lost == sum(sent) == 5
     assert queue.enter()
 
 

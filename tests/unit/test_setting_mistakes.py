@@ -283,9 +283,9 @@ RIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("toml", "told"), WRONG)
-def test_a_mistake_in_the_file(tmp_path: Path, toml: str, told: list[str]) -> None:
-    assert mistakes(tmp_path, toml) == told
+@pytest.mark.parametrize(("toml", "expected"), WRONG)
+def test_a_mistake_in_the_file(tmp_path: Path, toml: str, expected: list[str]) -> None:
+    assert mistakes(tmp_path, toml) == expected
 
 
 @pytest.mark.parametrize("toml", RIGHT)

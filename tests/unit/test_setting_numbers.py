@@ -35,18 +35,18 @@ CONTRACT = {
 
 def sections(settings: Settings) -> Iterator[tuple[str, Section]]:
     for name in type(settings).model_fields:
-        held = getattr(settings, name)
-        if isinstance(held, Section):
-            yield name, held
+        one = getattr(settings, name)
+        if isinstance(one, Section):
+            yield name, one
     yield "databases.NAME", settings.databases["name"]
 
 
 def figures(settings: Settings) -> dict[tuple[str, str], float]:
     """Every number among settings by section and name; durations in seconds."""
     found: dict[tuple[str, str], float] = {}
-    for section, held in sections(settings):
-        for name, field in type(held).model_fields.items():
-            value = getattr(held, name)
+    for section, values in sections(settings):
+        for name, field in type(values).model_fields.items():
+            value = getattr(values, name)
             if isinstance(value, timedelta):
                 assert field.alias == f"{name}_seconds"
                 found[section, field.alias] = value.total_seconds()
@@ -88,14 +88,14 @@ def test_the_contracts_numbers_are_the_defaults() -> None:
 
 
 def test_what_the_docs_say_beside_a_settings_name_is_its_default() -> None:
-    told = [
+    documented = [
         (name, figure)
         for page in (*DOCS.rglob("*.md"), DOCS.parent / "README.md")
         for name, figure in re.findall(r"`([a-z.]+\w+)` \(([\d.]+)\)", page.read_text())
     ]
-    assert len(told) > 8
+    assert len(documented) > 8
     defaults = {f"{section}.{leaf}".removeprefix("databases.NAME."): row[0] for (section, leaf), row in NUMBERS.items()}
-    assert [(name, figure) for name, figure in told if defaults[name] != figure] == []
+    assert [(name, figure) for name, figure in documented if defaults[name] != figure] == []
 
 
 @pytest.mark.parametrize("by", ["file", "environment"])
@@ -113,5 +113,5 @@ def test_exactly_the_bounds_are_taken(section: str, leaf: str, by: str, tmp_path
     variable = f"CARECASE_{section}_{leaf}".upper().replace(".", "_")
     where = f" (in the environment: {variable})" if by == "environment" else ""
     for value in beyond:
-        told = fault(section, leaf, value, by, tmp_path)
-        assert told == f"{section.lower()}.{leaf}: must be {kind} from {least} to {most}{where}"
+        message = fault(section, leaf, value, by, tmp_path)
+        assert message == f"{section.lower()}.{leaf}: must be {kind} from {least} to {most}{where}"

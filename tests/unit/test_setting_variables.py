@@ -132,9 +132,9 @@ RIGHT_VARIABLES = [
 ]
 
 
-@pytest.mark.parametrize(("variables", "told"), WRONG_VARIABLES)
-def test_a_mistake_in_the_environment(tmp_path: Path, variables: dict[str, str], told: list[str]) -> None:
-    assert mistakes(tmp_path, **variables) == told
+@pytest.mark.parametrize(("variables", "expected"), WRONG_VARIABLES)
+def test_a_mistake_in_the_environment(tmp_path: Path, variables: dict[str, str], expected: list[str]) -> None:
+    assert mistakes(tmp_path, **variables) == expected
 
 
 @pytest.mark.parametrize(("variables", "place"), FOLLOWS)

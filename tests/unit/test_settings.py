@@ -53,9 +53,9 @@ def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
     secret = "s" * 32
     (tmp_path / "secret").write_text(f"{secret}\n")
     for variables in ({"JWT_SECRET": secret}, {"JWT_SECRET_FILE": str(tmp_path / "secret")}):
-        held = loaded(tmp_path, **variables).jwt.secret
-        assert held is not None
-        assert held.get_secret_value() == secret
+        loaded_secret = loaded(tmp_path, **variables).jwt.secret
+        assert loaded_secret is not None
+        assert loaded_secret.get_secret_value() == secret
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_a_secret_in_the_file_is_refused_and_not_shown(tmp_path: Path, toml: str
 
 
 def test_a_secret_in_a_url_that_is_not_valid_is_reported_as_both(tmp_path: Path) -> None:
-    told = mistakes(tmp_path, '[redis]\nurl = "redis://:hush@[host"')
-    assert [line.split()[:3] for line in told] == [["redis.url:", "a", "secret"], ["redis.url:", "must", "be"]]
-    assert "hush" not in "".join(told)
+    messages = mistakes(tmp_path, '[redis]\nurl = "redis://:hush@[host"')
+    assert [line.split()[:3] for line in messages] == [["redis.url:", "a", "secret"], ["redis.url:", "must", "be"]]
+    assert "hush" not in "".join(messages)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_variable_does_not_hide_that_its_section_is_none(tmp_path: Path, toml:
 
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
-    told = mistakes(
+    messages = mistakes(
         tmp_path,
         '[intake]\nprot = 1\nport = 99999\n[jbos]\nwidth = 1\n[clients.a]\ndatabases = ["nowhere"]',
         REDIS_URI="redis://h",
@@ -107,8 +107,8 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         "intake.port: must be a whole number from 0 to 65535",
         "jbos: no such section; did you mean jobs?",
     )
-    assert len(told) == len(beginnings)
-    assert all(any(line.startswith(beginning) for line in told) for beginning in beginnings), told
+    assert len(messages) == len(beginnings)
+    assert all(any(line.startswith(beginning) for line in messages) for beginning in beginnings), messages
 
 
 def test_a_mistake_in_the_environment_is_named_by_its_variable(tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_every_setting_can_be_given_by_the_environment() -> None:
         else str(value).lower()
         if isinstance(value, bool)
         else str(value)
-        for section, held in example.items()
+        for section, settings in example.items()
         if section not in ("databases", "clients")
-        for leaf, value in held.items()
+        for leaf, value in settings.items()
     }
     assert len(variables) > 20
     assert load(environment=variables) == Settings()

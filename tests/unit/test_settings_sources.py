@@ -44,7 +44,7 @@ def test_each_reader_of_the_environment_gets_its_own_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "variables", "told"),
+    ("path", "variables", "places"),
     [
         (None, {}, f"{NO_FILE}, and no variables"),
         (None, {"CARECASE_CONFIG": " "}, f"{NO_FILE}, and no variables"),
@@ -53,8 +53,8 @@ def test_each_reader_of_the_environment_gets_its_own_part() -> None:
         ("b\n.toml", {"CARECASE_X": "1", "CARECASE_Y": "1"}, "b\\n.toml (--config), and 2 variables"),
     ],
 )  # fmt: skip
-def test_the_places_that_were_read_are_named(path: str | None, variables: dict[str, str], told: str) -> None:
-    assert sources(Path(path) if path else None, variables) == f"{told} CARECASE_…"
+def test_the_places_that_were_read_are_named(path: str | None, variables: dict[str, str], places: str) -> None:
+    assert sources(Path(path) if path else None, variables) == f"{places} CARECASE_…"
 
 
 @pytest.mark.usefixtures("environment")

@@ -107,14 +107,14 @@ def test_what_no_browser_sends_as_origin_is_reported(origin: str) -> None:
 
 def test_no_password_is_shown_with_a_url_that_is_refused() -> None:
     secret = "Winterfylleth"
-    told = refused(
+    messages = refused(
         CARECASE_REDIS_URL=f"redis://u:{secret}@h:port",
         CARECASE_BROKER_URL=f"amqp://u:{secret}@h:port",
         CARECASE_FLOWER_BROKER_URL=f"redis://u:{secret}#x@h",
         CARECASE_DATABASES_D_URL=f"postgresql://u:{secret}@h:port/d",
     )
-    assert len(told) == 4
-    assert secret not in str(told)
+    assert len(messages) == 4
+    assert secret not in str(messages)
 
 
 @pytest.mark.parametrize("url", REDISES)
@@ -192,11 +192,11 @@ def test_no_configuration_raises_anything_but_what_is_wrong_with_it(
     try:
         settings = load(file, environment)
     except SettingsError as error:
-        told = str(error).splitlines()
+        lines = str(error).splitlines()
     else:
-        told = []
+        lines = []
         used(settings)
-    assert all(line.isprintable() for line in told)
+    assert all(line.isprintable() for line in lines)
 
 
 @effort(max_examples=300)

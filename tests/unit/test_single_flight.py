@@ -31,11 +31,11 @@ def test_a_value_is_returned_for_as_long_as_it_is_kept_since_it_was_made() -> No
         return next(numbers)
 
     async def asked() -> list[int]:
-        told, flight = [], SingleFlight(slowly, KEPT, seconds)
+        results, flight = [], SingleFlight(slowly, KEPT, seconds)
         for later in (0.0, 0.999, 0.001, 0.999, 0.002):
             seconds.moment += later
-            told.append(await flight())
-        return told
+            results.append(await flight())
+        return results
 
     assert asyncio.run(asked()) == [0, 0, 1, 1, 2]
 
@@ -54,9 +54,9 @@ def test_however_many_ask_while_it_is_made_it_is_made_once_and_in_no_thread_of_t
         go_on.set()
         return await asyncio.gather(*asking)
 
-    told = asyncio.run(asked())
-    assert {number for number, _ in told} == {0}
-    assert {thread for _, thread in told} != {get_ident()}
+    results = asyncio.run(asked())
+    assert {number for number, _ in results} == {0}
+    assert {thread for _, thread in results} != {get_ident()}
 
 
 def test_what_fails_is_tried_again_by_who_asks_next() -> None:

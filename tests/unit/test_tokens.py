@@ -23,12 +23,12 @@ NO_SECRET = (
 )
 
 
-def settings(**held: object) -> JwtSettings:
-    return JwtSettings.model_validate(held)
+def settings(**variables: object) -> JwtSettings:
+    return JwtSettings.model_validate(variables)
 
 
 @pytest.mark.parametrize(
-    ("held", "claims"),
+    ("variables", "claims"),
     [
         ({}, CLAIMS),
         ({"algorithms": ["RS256", "HS256"]}, CLAIMS),
@@ -37,9 +37,9 @@ def settings(**held: object) -> JwtSettings:
     ],
 )
 def test_a_token_names_client_user_and_end_and_what_the_intake_asks_for(
-    held: dict[str, object], claims: dict[str, object]
+    variables: dict[str, object], claims: dict[str, object]
 ) -> None:
-    token = sign(ANN, settings(secret=SECRET, **held), NOW)
+    token = sign(ANN, settings(secret=SECRET, **variables), NOW)
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
     held_claims = jwt.decode(
         token, SECRET, algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False, "verify_iat": False}
@@ -48,7 +48,7 @@ def test_a_token_names_client_user_and_end_and_what_the_intake_asks_for(
 
 
 @pytest.mark.parametrize(
-    ("held", "told"),
+    ("variables", "expected"),
     [
         ({}, NO_SECRET),
         ({"algorithms": ["HS256", "RS256"]}, NO_SECRET),
@@ -56,14 +56,14 @@ def test_a_token_names_client_user_and_end_and_what_the_intake_asks_for(
         ({"algorithms": ["RS256", "ES256"], "secret": SECRET}, NO_HS256.format("RS256 and ES256")),
     ],
 )
-def test_what_there_is_to_do_where_no_token_can_be_signed(held: dict[str, object], told: str) -> None:
+def test_what_there_is_to_do_where_no_token_can_be_signed(variables: dict[str, object], expected: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        sign(ANN, settings(**held), NOW)
-    assert str(caught.value) == told
+        sign(ANN, settings(**variables), NOW)
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(
-    ("held", "lacks"),
+    ("variables", "lacks"),
     [
         ({}, True),
         ({"secret": SECRET}, False),
@@ -71,5 +71,5 @@ def test_what_there_is_to_do_where_no_token_can_be_signed(held: dict[str, object
         ({"algorithms": ["ES256", "HS256"]}, True),
     ],
 )
-def test_a_secret_is_lacking_where_hs256_is_allowed(held: dict[str, object], lacks: bool) -> None:
-    assert lacks_secret(settings(**held)) is lacks
+def test_a_secret_is_lacking_where_hs256_is_allowed(variables: dict[str, object], lacks: bool) -> None:
+    assert lacks_secret(settings(**variables)) is lacks

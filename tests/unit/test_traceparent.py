@@ -53,7 +53,7 @@ def test_any_other_header_is_ignored(header: str) -> None:
 
 
 def test_what_is_passed_on_is_of_the_version_that_is_known() -> None:
-    told = str(TraceParent.of(f"cc-{TRACE}-{SPAN}-ff-more"))
-    assert told == f"00-{TRACE}-{SPAN}-01"
-    assert len(told) == 55
-    assert TraceParent.of(told) == TraceParent.of(f"00-{TRACE}-{SPAN}-01")
+    message = str(TraceParent.of(f"cc-{TRACE}-{SPAN}-ff-more"))
+    assert message == f"00-{TRACE}-{SPAN}-01"
+    assert len(message) == 55
+    assert TraceParent.of(message) == TraceParent.of(f"00-{TRACE}-{SPAN}-01")

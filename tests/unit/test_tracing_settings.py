@@ -50,8 +50,8 @@ def test_another_endpoint_is_refused(given: str, text: str) -> None:
 def test_headers_have_names_and_values(tmp_path: Path) -> None:
     file = tmp_path / "headers"
     file.write_text("authorization=Bearer%20a.b==, X-Scope = one two\n")
-    told = {HERE: "http://collector:4318", "CARECASE_TRACING_HEADERS_FILE": str(file)}
-    assert load(None, told).tracing.by_name == {"authorization": "Bearer a.b==", "X-Scope": "one two"}
+    variables = {HERE: "http://collector:4318", "CARECASE_TRACING_HEADERS_FILE": str(file)}
+    assert load(None, variables).tracing.by_name == {"authorization": "Bearer a.b==", "X-Scope": "one two"}
 
 
 @pytest.mark.parametrize("given", ["s3cret", "=s3cret", "a b=s3cret", "a=s3cret,", "a=s3cret%0D%0Ab: c", "a=%C3%A9"])

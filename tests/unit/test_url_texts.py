@@ -146,13 +146,13 @@ def test_a_url_that_is_taken_is_kept_in_one_form(check: Callable[[str], str], ur
     assert check(url) == kept
 
 
-@pytest.mark.parametrize(("check", "url", "told"), REFUSED)
+@pytest.mark.parametrize(("check", "url", "expected"), REFUSED)
 def test_a_url_that_is_refused_is_answered_with_what_it_should_be(
-    check: Callable[[str], str], url: str, told: str
+    check: Callable[[str], str], url: str, expected: str
 ) -> None:
     with pytest.raises(ValueError) as caught:
         check(url)
-    assert str(caught.value) == told
+    assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(("url", "shown"), SHOWN)

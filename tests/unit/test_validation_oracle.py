@@ -55,10 +55,10 @@ def verdicts(body: bytes, sender: Sender = ANY_PLAN, lines: bool = False) -> lis
     found: list[Any] = []
     for chunk in chunks_of(body, BOUNDS, LineSplitter() if lines else ArraySplitter()):
         judged = validate(chunk.items, rules)
-        sound = read_valid(chunk.items, rules)
-        if sound is not None:  # the whole chunk was read at a glance: it must be what its items are one by one
-            assert same_rows(sound.rows(rules), judged)
-            assert sound.keys == keys_of(chunk.items)
+        valid = read_valid(chunk.items, rules)
+        if valid is not None:  # the whole chunk was read at a glance: it must be what its items are one by one
+            assert same_rows(valid.rows(rules), judged)
+            assert valid.keys == keys_of(chunk.items)
         for place, fault in chunk.refused.items():
             judged[place] = invalid(fault)
         found += zip((_plain(one) for one in judged), keys_of(chunk.items), strict=True)

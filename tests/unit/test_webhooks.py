@@ -150,14 +150,14 @@ def test_a_job_has_the_webhooks_of_its_client() -> None:
     def webhook(client: str, *events: str) -> WebhookSettings:
         return WebhookSettings.model_validate({"client": client, "url": "https://x", "events": events})
 
-    told = webhooks_of(
+    of_clients = webhooks_of(
         {
             "crm": webhook("ann", "job.completed", "job.waiting"),
             "b": webhook("bob"),
             "a": webhook("ann", "job.cancelled"),
         }
     )
-    assert told == {"ann": "a:cancelled crm:completed,waiting"}
+    assert of_clients == {"ann": "a:cancelled crm:completed,waiting"}
 
 
 @pytest.mark.parametrize(

@@ -98,14 +98,14 @@ def create_app(settings: Settings) -> FastAPI:
     recorder = Recorder(AuditLog(settings.audit, clock).opened())
     rates = RateLimiter(settings.redis, settings.intake.rate_per_second, settings.intake.rate_burst)
     access_control = AccessControl(gate_of(settings), rates, settings.intake.refusal_hold)
-    samples = _samples_of(settings, workload, clock, recorder)
+    samples = _samples_of(settings, client, clock, recorder)
     in_progress, streams = InProgress.of(settings.intake), Streams.of(settings.intake)
     shared, processor = Shared.of(settings.intake), Processor(settings.intake)
     bodies, threads = Bodies(settings.intake, processor), ClientThreads(processor, Threads.of_requests(settings.intake))
     packers, completions = ThreadPoolExecutor(_PACKERS, "packer"), JobCompletions(settings.redis)
     gauges += (
         *(shared.connections, shared.quota, in_progress, streams, bodies.samples, processor.samples, completions),
-        *(samples, WebhookSamples(Outbox(settings.redis), settings.webhooks), tracer.samples),
+        *(samples, WebhookSamples(Outbox(client), settings.webhooks), tracer.samples),
     )
     admissions = Admissions(
         BatchStore(client, settings.jobs),
@@ -156,13 +156,13 @@ def _connections(settings: Settings, seals: Seals, metrics: Metrics) -> tuple[St
     return client, LoopStore(settings.redis, settings.jobs, seals, metrics.round_trip)
 
 
-def _samples_of(settings: Settings, workload: Workload, clock: Clock, recorder: Recorder) -> MetricSamples:
+def _samples_of(settings: Settings, client: StoreClient, clock: Clock, recorder: Recorder) -> MetricSamples:
     """Make the metrics that are read from Redis and from the audit log."""
     databases = tuple(settings.databases)
     return MetricSamples(
-        workload,
-        Presence(settings.redis, clock, METRICS_TIMEOUT),
-        Standstill(settings.redis, settings.jobs),
+        Workload(client),
+        Presence(StoreClient(settings.redis, timeout=METRICS_TIMEOUT), clock),
+        Standstill(client, settings.jobs),
         databases,
         gethostname(),
         recorder.log,

@@ -2,7 +2,8 @@
 
 key  (type; lifetime; written by), then its content:
 
-job:{job}  (hash; twice the retention once final; admit, claim, complete, release, cancel, purge, settle, rewrap)
+job:{job}  (hash; twice the retention once final; admit, place, claim, complete, release, cancel, purge, settle,
+rewrap)
     the job record, see `job.py`; its `data_key` opens payloads and results, and is destroyed with the field or record
 payload:{job}  (hash; a chunk's until complete; retryable ones as long as the result, or until resubmitted;
 stage, discard, admit, complete, purge)
@@ -11,7 +12,7 @@ outcome:{job}  (hash; the retention once final; complete, purge)
     chunk number -> packed outcomes
 tally:{job}  (hash; the retention once final; complete, purge)
     chunk number -> the number of its items by outcome, in the order of the job's counts
-lease:{job}  (hash; a chunk's until complete; claim, release, complete, reclaim)
+lease:{job}  (hash; a chunk's until complete; place, claim, release, complete, reclaim)
     `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`
 settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance in the database when this Redis first saw it
@@ -42,9 +43,10 @@ behind:{database}  (zset; a job's until that place is passed; place, complete, s
     a job that waits for all jobs up to a place in the order of acceptance -> that place
 working:{database}  (set; a job's from opened to final; admit, place, cancel, complete)
     jobs that are being applied
-holding  (hash; an entry while a process holds a chunk; claim, release, complete, reclaim)
+holding  (hash; an entry while a process holds a chunk; place, claim, release, complete, reclaim)
     `{job}:{n}` -> holder
-circuit:{database}  (string; as long as its circuit is not closed; claim, release, complete, reclaim)
+circuit:{database}  (string; as long as its circuit is not closed; place, claim, release, complete, overdue,
+reclaim)
     empty while the circuit is open; when half open, the process that probes the database
 failures:{database}  (string; until the database answers; release, complete)
     consecutive attempts that could not reach it
@@ -86,12 +88,12 @@ paused:{webhook}  (string; as long as an overloaded receiver asks; delivered, re
     exists while nothing is delivered to it
 attempts:{webhook}  (hash; entries until delivered or given up; delivered)
     job -> attempts at its next event that have failed
-undelivered:{webhook}  (zset; so many; delivered, replay)
+undelivered:{webhook}  (zset; the newest ones, up to a setting; delivered, replay)
     `{job}|{event as above}` -> ms at which it was given up
 webhook:{webhook}  (hash; for ever; delivered, replay)
     `delivered`, `attempts_failed`, `given_up` and `dropped`: totals; `failing_since_ms` and `reason` of the last
     attempts; `disabled_ms`: when the webhook was disabled
-housekeeping:{what}  (string; until the task is due again; try_acquire_interval, try_write)
+housekeeping:{what}  (string; until the task is due again; try_acquire, try_write)
     exists while a housekeeping task is not due; `write`: for a second after a test write
 rate:{client}  (string; a minute after the bucket is full again; spend)
     the time, in us, at which it is full

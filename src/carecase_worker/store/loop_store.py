@@ -58,9 +58,9 @@ class LoopStore:
         return moment_of(now)
 
     async def pace(self, database: str) -> Throughput:
-        """Read the open work and the rate of a database; what was read in the last quarter of a second is taken again.
+        """Return the open work and the rate of a database, at most a quarter of a second old.
 
-        Each poll of an open job asks for it, to say when to poll next.
+        Each poll of an open job needs them, to say when to poll next.
         """
         read_at, pace = self._paces.get(database, (0.0, None))
         if pace is not None and monotonic() - read_at < _PACE_KEPT_S:

@@ -9,12 +9,11 @@ from typing import Any, cast
 import msgspec
 
 from carecase_worker.clock import from_epoch_ms, from_epoch_us, milliseconds
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.job import COUNTS
-from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
-from carecase_worker.store.scripts import named, script_of, values_of
+from carecase_worker.store.redis.client import StoreClient
+from carecase_worker.store.redis.connection import moment_of, redis_errors
+from carecase_worker.store.scripts import named, values_of
 
 _REPLAYED_AT_ONCE = 1000
 
@@ -84,15 +83,16 @@ class WebhookState:
 class Outbox:
     """The outbox in Redis. Every method raises StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings) -> None:
-        self._redis = connect(settings)
-        self._keys = Keys(settings.prefix)
-        self._scripts = {
-            name: self._redis.register_script(script_of(name)) for name in ("deliver", "delivered", "replay")
-        }
+    def __init__(self, client: StoreClient) -> None:
+        self._client = client
+        self._redis = client.redis
+        self._keys = client.keys
 
     def next_event(self, webhook: str, holder: str, lease: timedelta) -> tuple[JobEvent, int] | None:
-        """Take the lease of a webhook; return the next event that is due, and how many attempts have failed."""
+        """Take the lease of a webhook; return the next event that is due, and the number of failed attempts at it.
+
+        None if no event is due, another holder has the lease, or the webhook is disabled or paused.
+        """
         reply = self._run("deliver", webhook=webhook, holder=holder, lease_ms=milliseconds(lease))
         found = values_of(reply, _NextEvent)
         return (JobEvent.of(found.job, found.event.encode()), found.failed) if found.job else None
@@ -100,7 +100,10 @@ class Outbox:
     def note(
         self, webhook: str, holder: str, event: JobEvent, verdict: DeliveryVerdict, failure: "DeliveryFailure"
     ) -> bool:
-        """Record the result of an attempt; return False if another worker has taken over meanwhile."""
+        """Record the result of an attempt.
+
+        Return False if another worker has the lease meanwhile, or the event is no longer the next one of its job.
+        """
         noted = self._run(
             "delivered",
             webhook=webhook,
@@ -158,16 +161,11 @@ class Outbox:
             paused_until=moment_of(now) + timedelta(milliseconds=paused_ms) if paused_ms > 0 else None,
         )
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._redis.close()
-
     def _replay(self, webhook: str, kept: timedelta) -> int:
         return int(self._run("replay", webhook=webhook, limit=_REPLAYED_AT_ONCE, kept_ms=milliseconds(kept)))
 
     def _run(self, operation: str, **arguments: Any) -> Any:
-        with redis_errors():
-            return self._scripts[operation](keys=[self._keys.prefix], args=[named(**arguments)])
+        return self._client.run(operation, [named(**arguments)])
 
 
 @dataclass(frozen=True, slots=True)

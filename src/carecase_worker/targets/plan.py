@@ -45,11 +45,11 @@ WAVES = 4
 
 
 class Wave(Protocol):
-    """Cases to be written at one stroke: of distinct keys, unless it goes in turn."""
+    """Cases that are written together: with distinct keys, unless they are written in turn."""
 
     @property
     def in_turn(self) -> bool:
-        """True if a key comes more than once: its cases then stand side by side, and go one after the other."""
+        """True if a key comes more than once: its cases are then adjacent, and written one after the other."""
         ...
 
     @property
@@ -121,7 +121,7 @@ class WaveOfRows:
 class WaveOfAll:
     """A whole chunk of valid cases: its JSON is passed on unchanged, without touching single cases."""
 
-    sound: ValidCases
+    valid: ValidCases
     defaults: Defaults
 
     @property
@@ -132,28 +132,28 @@ class WaveOfAll:
     @property
     def keys(self) -> Sequence[int]:
         """Each case's key."""
-        return self.sound.keys
+        return self.valid.keys
 
     @property
     def places(self) -> Sequence[int]:
         """Each case's index in the chunk."""
-        return range(len(self.sound.keys))
+        return range(len(self.valid.keys))
 
     @property
     def versions(self) -> Sequence[int]:
         """Each case's version."""
-        return versions_from(self.defaults.first_version, len(self.sound.keys))
+        return versions_from(self.defaults.first_version, len(self.valid.keys))
 
     def entries(self) -> Sequence[Entry]:
         """Return each case as an entry with all fields, in key order."""
-        rows = self.sound.rows(self.defaults.rules)
+        rows = self.valid.rows(self.defaults.rules)
         for row, version in zip(rows, self.versions, strict=True):
             row[VERSION] = row[ENTRY_VERSION] = version
         return sorted((Entry(place, row) for place, row in enumerate(rows)), key=key_of)
 
     def text(self) -> bytes:
         """Return the cases as a JSON array, without versions and without audit fields that were not given."""
-        return self.sound.text
+        return self.valid.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +225,9 @@ def in_waves(entries: Sequence[Entry], most: int = WAVES) -> list[list[Entry]]:
 
 
 def case_by_case(waves: Sequence[Wave], in_turn: bool = True) -> list[WaveOfRows]:
-    """Return the same waves with each case written out: a database may take it so, and not as it was sent.
+    """Return the same waves with each case as a row: a database may accept rows although it refused the JSON as sent.
 
-    Without `in_turn`, each wave that goes in turn is split into waves of distinct keys, however many there are.
+    Without `in_turn`, each wave that is written in turn is split into as many waves of distinct keys as it takes.
     """
     written_out = [(wave, wave.entries()) for wave in waves]
     return [

@@ -136,14 +136,14 @@ def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tup
 
     Each has its own thread, so that a database that hangs does not stop the sweep.
     """
-    client, presence = StoreClient(settings.redis), Presence(settings.redis, SystemClock())
-    leases, workload = LeaseStore(client, settings.jobs), Workload(client)
+    client = StoreClient(settings.redis)
+    leases, workload, presence = LeaseStore(client, settings.jobs), Workload(client), Presence(client, SystemClock())
     notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
     sweep = Sweep(leases, workload, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
     purge = Purge(Intervals(client), databases, settings.jobs.retention + settings.jobs.retry_deadline)
     settle = Settle(leases, databases, _guarded)
     every_sweep = settings.worker.sweep.total_seconds()
-    deliveries = (_delivery(settings),) if settings.webhooks else ()
+    deliveries = (_delivery(settings, client),) if settings.webhooks else ()
     return (
         Repeated(_guarded(settle.once), lambda: None, every_sweep),
         Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), every_sweep),
@@ -153,13 +153,13 @@ def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tup
     )
 
 
-def _delivery(settings: Settings) -> Delivery:
+def _delivery(settings: Settings, client: StoreClient) -> Delivery:
     for name, webhook in settings.webhooks.items():
         if not webhook.signing_secrets:
             reason = f"webhooks.{name}.secrets is not set: its events wait"
             _log.warning("webhook not delivered to", client=webhook.client, reason=reason)
     return Delivery(
-        outbox=Outbox(settings.redis),
+        outbox=Outbox(client),
         webhooks=settings.webhooks,
         settings=settings.delivery,
         root_path=settings.intake.root_path or "",

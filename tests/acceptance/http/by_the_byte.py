@@ -36,9 +36,9 @@ def rest_of(connection: socket.socket) -> bytes:
     return received
 
 
-def split(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+def split(response: bytes) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and whatever follows them."""
-    top, _, body = answer.partition(b"\r\n\r\n")
+    top, _, body = response.partition(b"\r\n\r\n")
     first, *lines = top.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return int(first.split()[1]), headers, body

@@ -19,16 +19,16 @@ def test_who_has_sent_all_and_ends_its_side_gets_the_answer(system: System, firs
         ([JSON, f"Content-Length: {len(sent)}"], sent),
         ([JSON, "Transfer-Encoding: chunked"], b"%x\r\n%b\r\n0\r\n\r\n" % (len(sent), sent)),
     ):
-        status, _, answer = asked(
+        status, _, response = asked(
             system, head(system, "PUT /care-cases-batch HTTP/1.1", *lines) + body, half_close=True
         )
         assert status == 202
-        assert json.loads(answer)["job"]["total"] == 3000
+        assert json.loads(response)["job"]["total"] == 3000
     for version in ("1.0", "1.1"):
         request = head(system, f"GET /jobs/{final_job}/result HTTP/{version}")
-        status, _, answer = asked(system, request, half_close=True)
+        status, _, response = asked(system, request, half_close=True)
         assert status == 207
-        assert b'"error":null' in answer[-200:]
+        assert b'"error":null' in response[-200:]
     pipelined = head(system, "GET /jobs HTTP/1.1") * 3
     with connected(system) as connection:
         connection.sendall(pipelined)

@@ -14,18 +14,18 @@ def test_a_client_gets_its_burst_and_then_429_until_it_has_waited(guarded: Syste
     with guarded.client() as client, guarded.client("other") as other:
         eventually(lambda: client.get("/jobs/x").status_code == 404)
         time.sleep(2.2)  # until the bucket is full: only asking would show that, and empties it
-        answers: list[httpx.Response] = []
+        responses: list[httpx.Response] = []
         began = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
-            while len(answers) < 5000 and not any(answer.status_code == 429 for answer in answers):
-                answers += pool.map(lambda _: client.get("/jobs/x"), range(100))
+            while len(responses) < 5000 and not any(response.status_code == 429 for response in responses):
+                responses += pool.map(lambda _: client.get("/jobs/x"), range(100))
         seconds = time.monotonic() - began
-        passed = [answer for answer in answers if answer.status_code == 404]
-        refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(passed) + len(refused) == len(answers)
+        passed = [response for response in responses if response.status_code == 404]
+        refused = [response for response in responses if response.status_code == 429]
+        assert len(passed) + len(refused) == len(responses)
         assert 50 <= len(passed) <= 50 + 25 * seconds + 1
         assert refused, "so many requests were slower than the rate"
-        assert {int(answer.headers["retry-after"]) for answer in refused} == {1}
+        assert {int(response.headers["retry-after"]) for response in refused} == {1}
         document = refused[0].json()
         assert document["error"]["status"] == 429
         assert "Retry-After" in document["error"]["detail"]

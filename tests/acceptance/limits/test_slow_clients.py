@@ -40,10 +40,10 @@ def test_a_head_that_does_not_come_is_not_awaited(guarded: System) -> None:
             one = socket.create_connection((address.hostname, address.port), timeout=60)
             waiting.append(opened.enter_context(one))
             one.sendall(part)
-        answers = [rest_of(one) for one in waiting]
+        responses = [rest_of(one) for one in waiting]
     assert time.monotonic() - began < SOON_S
-    assert answers[0] == b""
-    assert [problem_in(answer) for answer in answers[1:]] == [408] * 3
+    assert responses[0] == b""
+    assert [problem_in(response) for response in responses[1:]] == [408] * 3
 
 
 def test_a_head_that_is_too_long_is_refused(connection: socket.socket) -> None:

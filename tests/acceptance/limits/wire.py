@@ -33,8 +33,8 @@ def rest_of(connection: socket.socket) -> bytes:
     return received
 
 
-def problem_in(answer: bytes) -> int:
-    head, _, body = answer.partition(b"\r\n\r\n")
+def problem_in(response: bytes) -> int:
+    head, _, body = response.partition(b"\r\n\r\n")
     document = json.loads(body)
     assert head.startswith(f"HTTP/1.1 {document['error']['status']} ".encode())
     assert document["data"] is None

@@ -77,8 +77,8 @@ def test_it_is_offered_first_shows_what_would_become_and_applies_nothing(
     expect(visitor.count("Would be updated")).to_have_text("5")
     expect(page.get_by_role("table", name="Changes by field")).to_be_visible()
     expect(page.get_by_text("Has seen all batches up to")).to_be_visible()
-    told = [json.loads(line) for line in visitor.download("ndjson").splitlines()]
-    assert [(item["_index"], item["case_Status"]) for item in told] == [(9, "far too long")]
+    records = [json.loads(line) for line in visitor.download("ndjson").splitlines()]
+    assert [(item["_index"], item["case_Status"]) for item in records] == [(9, "far too long")]
     assert visitor.said == []
 
 

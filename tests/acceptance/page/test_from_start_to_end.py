@@ -72,20 +72,20 @@ def test_a_file_is_checked_sent_watched_and_mended(
     expect(row.get_by_role("cell").nth(2)).to_have_text("0, 100, 200")
 
     # they take the failed items as they sent them, and mend one
-    told = lines_of(visitor.download("ndjson"))
-    assert [item["_index"] for item in told] == [0, 1, 100, 101, 200, 201]
-    assert [{name: item[name] for name in item if name[0] != "_"} for item in told] == [
-        cases[item["_index"]] for item in told
+    items = lines_of(visitor.download("ndjson"))
+    assert [item["_index"] for item in items] == [0, 1, 100, 101, 200, 201]
+    assert [{name: item[name] for name in item if name[0] != "_"} for item in items] == [
+        cases[item["_index"]] for item in items
     ]
-    assert {item["_status"] for item in told} == {422}
-    assert told[1]["_reason"] == "carePlan_Key: is required"
+    assert {item["_status"] for item in items} == {422}
+    assert items[1]["_reason"] == "carePlan_Key: is required"
     rows = list(csv.DictReader(io.StringIO(visitor.download("csv"))))
     assert [(row["case_Key"], row["case_Status"], row["_reason"]) for row in rows[:2]] == [
         (str(first_key), "far too long", "case_Status: must have at most 8 characters"),
         (str(first_key + 1), "OPEN", "carePlan_Key: is required"),
     ]
     mended = tmp_path / "mended.ndjson"
-    mended.write_text("\n".join(json.dumps(item | {"case_Status": "OPEN", "carePlan_Key": 5}) for item in told))
+    mended.write_text("\n".join(json.dumps(item | {"case_Status": "OPEN", "carePlan_Key": 5}) for item in items))
     visitor.choose(mended)
     visitor.check()
     expect(page.get_by_text("All 6 items keep the rules.")).to_be_visible()
@@ -118,8 +118,8 @@ def test_without_the_file_they_get_keys_and_reasons_and_another_file_is_noticed(
     system.final(job)
     visitor = visit()
     visitor.sign_in(f"#/jobs/{job}")
-    told = lines_of(visitor.download("ndjson"))
-    assert told[0] == {
+    items = lines_of(visitor.download("ndjson"))
+    assert items[0] == {
         "index": 0, "case_Key": first_key, "status": 422, "reason": "case_Status: must have at most 8 characters",
     }  # fmt: skip
     other, right = tmp_path / "other.json", tmp_path / "right.json"

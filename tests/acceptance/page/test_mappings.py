@@ -258,8 +258,8 @@ def test_empty_cells_at_the_ends_of_rows_and_rows_without_values_are_seen_as_the
     expect(visitor.page.get_by_text("1 of 2 items has faults.")).to_be_visible()
     visitor.send()
     expect(visitor.count("Created")).to_have_text("1")
-    told = list(csv.DictReader(io.StringIO(visitor.download("csv"), newline=""), delimiter=delimiter))
-    assert [(row["case_Key"], row["case_ID"], row["_line"]) for row in told] == [(str(first_key + 1), "", "4")]
+    records = list(csv.DictReader(io.StringIO(visitor.download("csv"), newline=""), delimiter=delimiter))
+    assert [(row["case_Key"], row["case_ID"], row["_line"]) for row in records] == [(str(first_key + 1), "", "4")]
 
 
 def download(visitor: Visitor, form: str) -> bytes:

@@ -53,8 +53,8 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     expect(visitor.count("Created")).to_have_text("4")
     expect(page.get_by_role("columnheader", name="First lines")).to_be_visible()
     expect(row.get_by_role("cell").nth(2)).to_have_text("3, 9")
-    told = list(csv.DictReader(io.StringIO(visitor.download("csv"), newline=""), delimiter=delimiter))
-    assert [(row["case_Key"], row["_index"], row["_line"], row["_status"]) for row in told] == [
+    records = list(csv.DictReader(io.StringIO(visitor.download("csv"), newline=""), delimiter=delimiter))
+    assert [(row["case_Key"], row["_index"], row["_line"], row["_status"]) for row in records] == [
         (str(first_key + 1), "1", "3", "422"),
         (str(first_key + 5), "5", "9", "422"),
     ]
@@ -64,7 +64,7 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     with mended.open("w", newline="") as file:
         rows = csv.DictWriter(file, HEADER, delimiter=delimiter, extrasaction="ignore")
         rows.writeheader()
-        rows.writerows([row | {"case_Status": "OPEN"} for row in told])
+        rows.writerows([row | {"case_Status": "OPEN"} for row in records])
     visitor.choose(mended)
     visitor.check()
     expect(page.get_by_text("All 2 items keep the rules.")).to_be_visible()
@@ -81,7 +81,7 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
 
 
 @pytest.mark.parametrize(
-    ("last", "told"),
+    ("last", "text"),
     [
         ("1,5\r\n", "Line 20106 has 2 cells"),
         ('1,5,false,"a"b,c\r\n', 'Line 20106 has a quote (")'),
@@ -90,7 +90,7 @@ def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     ],
     ids=["ragged", "quote", "header", "rule"],
 )
-def test_the_check_names_the_line_of_the_file_wherever_the_page_cuts_it(visit: Visit, last: str, told: str) -> None:
+def test_the_check_names_the_line_of_the_file_wherever_the_page_cuts_it(visit: Visit, last: str, text: str) -> None:
     """The second request has the last rows only; before them are blank lines, and rows of several lines."""
     rows = "1,5,false,OPEN,\r\n" * 20_000
     lines = '\r\n2,5,false,OPEN,"' + "a\n" * 3 + '"\r\n' + "\r\n" * 99
@@ -99,8 +99,8 @@ def test_the_check_names_the_line_of_the_file_wherever_the_page_cuts_it(visit: V
     visitor.choose_target()
     visitor.page.evaluate(DROP, ["cases.csv", ",".join(HEADER) + "\r\n" + rows + lines + last])
     visitor.check()
-    found = visitor.page.get_by_role("alert") if told.startswith("Line") else visitor.page.locator(".faults .indices")
-    expect(found.filter(has_text=told)).to_be_visible()
+    found = visitor.page.get_by_role("alert") if text.startswith("Line") else visitor.page.locator(".faults .indices")
+    expect(found.filter(has_text=text)).to_be_visible()
 
 
 def test_without_the_file_the_lines_are_shown_too(visit: Visit, system: System, first_key: int) -> None:

@@ -23,14 +23,14 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> It
     Its environment asks for FastAPI's own telemetry, too, which would tell what it refuses.
     """
     key = base64.b64encode(os.urandom(32)).decode()
-    told = {
+    variables = {
         "CARECASE_ENCRYPTION_KEYS": f"k1:{key}",
         "CARECASE_TRACING_ENDPOINT": collector.url,
         "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"{collector.url}/framework",
     }
     place = tmp_path_factory.mktemp("sealed")
-    with running(place, "--workers", "1", **told) as started:
+    with running(place, "--workers", "1", **variables) as started:
         for statement in TRIGGER:
             started.execute(statement)
         yield started

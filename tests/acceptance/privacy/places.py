@@ -45,8 +45,8 @@ def _pieces(value: Any) -> Iterator[bytes]:
 
 def all_of_flower(system: System, job_id: str) -> str:
     """Flower's pages and its API, once it has seen a job."""
-    held = system.stack["flower"]
-    with http_client(base_url=held["url"], auth=(held["user"], held["password"]), timeout=30) as pages:
+    page = system.stack["flower"]
+    with http_client(base_url=page["url"], auth=(page["user"], page["password"]), timeout=30) as pages:
         tasks = eventually(lambda: (seen := pages.get("/api/tasks")) and job_id in seen.text and seen.json())
         paths = ["/tasks", "/workers", "/broker", "/api/tasks", "/api/workers", "/metrics"]
         paths += [f"/task/{uuid}" for uuid in tasks]

@@ -20,9 +20,9 @@ def test_a_marked_value_is_found_in_the_database_and_nowhere_else(sealed: System
     with sealed.client() as client:
         for content, headers in broken_bodies():
             given = {"content-type": "application/json", **headers}
-            answer = client.put("/care-cases-batch", content=content, headers=given)
-            assert answer.status_code in (400, 401, 403, 415), answer.text
-            answers.append(answer.text)
+            response = client.put("/care-cases-batch", content=content, headers=given)
+            assert response.status_code in (400, 401, 403, 415), response.text
+            answers.append(response.text)
 
         taken = marked(900, case_Reason=f"{MARK}-1")
         for database in ("demo", "demo_sqlite"):

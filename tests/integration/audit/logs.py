@@ -47,14 +47,14 @@ def recorded(place: Path, *counts: int, **settings: Any) -> None:
             log.record(act(count))
 
 
-def held(place: Path) -> list[tuple[str, bytes]]:
+def files_of(place: Path) -> list[tuple[str, bytes]]:
     """The files of a log, the oldest first."""
     with ExitStack() as files:
         return [(name, file.read(size)) for name, file, size in opened_files(place, files)]
 
 
 def lines_of(place: Path) -> list[bytes]:
-    return [line for _, content in held(place) for line in content.splitlines(keepends=True)]
+    return [line for _, content in files_of(place) for line in content.splitlines(keepends=True)]
 
 
 def counts(place: Path) -> list[Any]:

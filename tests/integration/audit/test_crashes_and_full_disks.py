@@ -75,8 +75,8 @@ def test_a_full_disk_leaves_whole_lines_and_says_that_nothing_is_recorded(tmp_pa
     recorded(tmp_path / "one", 1)
     size = len(lines_of(tmp_path / "one")[0])
     for place, room in (("nothing", size), ("a part", size + 10), ("all but the end", 2 * size - 1)):
-        told = run(LIMITED, tmp_path / place, room)
-        assert told.splitlines()[-1] == "The audit log cannot be written to. 1 1"
+        completed = run(LIMITED, tmp_path / place, room)
+        assert completed.splitlines()[-1] == "The audit log cannot be written to. 1 1"
         assert counts(tmp_path / place) == [1, 3]
         assert verified(tmp_path / place) == ([], [])
 

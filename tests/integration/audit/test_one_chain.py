@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.acceptance.system import eventually
 from tests.integration.audit.locks import waits_for_a_lock
-from tests.integration.audit.logs import PROGRAM, ROOT, a_log, act, counts, held, recorded, verified
+from tests.integration.audit.logs import PROGRAM, ROOT, a_log, act, counts, files_of, recorded, verified
 
 from carecase_worker.audit.log import opened_files
 from carecase_worker.audit.records import record_of
@@ -54,7 +54,7 @@ def test_processes_and_threads_write_one_chain(tmp_path: Path) -> None:
     for process in processes:
         process.communicate(timeout=120)
         assert process.returncode == 0
-    assert len(held(tmp_path)) > 10, "they closed many files meanwhile"
+    assert len(files_of(tmp_path)) > 10, "they closed many files meanwhile"
     assert sorted(counts(tmp_path)) == sorted([*range(100)] * 6)
     assert verified(tmp_path) == ([], [])
 

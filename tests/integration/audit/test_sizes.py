@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.integration.audit.logs import a_log, act, counts, held, lines_of, recorded, verified
+from tests.integration.audit.logs import a_log, act, counts, files_of, lines_of, recorded, verified
 
 from carecase_worker.audit.records import record_of
 
@@ -15,11 +15,11 @@ def test_a_file_is_closed_at_its_size_under_the_number_of_its_last_record(
     with a_log(tmp_path / "one") as log:
         for _ in range(2):
             log.record(act(7))
-    size = len(held(tmp_path / "one")[0][1])
+    size = len(files_of(tmp_path / "one")[0][1])
     with a_log(tmp_path / "two", max_file_bytes=size + more) as log:
         for _ in range(3):
             log.record(act(7))
-    assert held(tmp_path / "two")[0][0] == f"audit-{closed:012}.jsonl"
+    assert files_of(tmp_path / "two")[0][0] == f"audit-{closed:012}.jsonl"
     assert verified(tmp_path / "two") == ([], [])
 
 
@@ -40,7 +40,7 @@ def test_no_closed_file_is_written_over(tmp_path: Path) -> None:
     with a_log(tmp_path, max_file_bytes=1) as log:
         (tmp_path / "audit-000000000001.jsonl.away").rename(tmp_path / "audit-000000000001.jsonl")
         log.record(act(5))
-    assert [name for name, _ in held(tmp_path)] == ["audit-000000000001.jsonl", "audit-000000000001.1.jsonl"]
+    assert [name for name, _ in files_of(tmp_path)] == ["audit-000000000001.jsonl", "audit-000000000001.1.jsonl"]
     assert verified(tmp_path)[0] == ["record 1 comes after record 1: it was inserted or moved"]
 
 

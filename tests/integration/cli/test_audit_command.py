@@ -28,8 +28,8 @@ def test_a_log_that_is_whole_and_one_that_is_not(carecase: Carecase, tmp_path: P
     )
     (tmp_path / "log" / "audit-000000000002.jsonl").unlink()
     ran = carecase("audit", "verify", "log", "--noted", end)
-    told = f"2 records, 1 to 3, the last at {last['at']}: 1 faults.\nIt ends with {end}\n{NOTE}\n"
-    assert (ran.status, ran.out) == (1, f"fault record 2 is missing\n{told}")
+    text = f"2 records, 1 to 3, the last at {last['at']}: 1 faults.\nIt ends with {end}\n{NOTE}\n"
+    assert (ran.status, ran.out) == (1, f"fault record 2 is missing\n{text}")
     (tmp_path / "log" / "audit-000000000003.jsonl").unlink()
     assert carecase("audit", "verify", "log").status == 0, "nobody can tell"
     ran = carecase("audit", "verify", "log", "--noted", end, "--json")

@@ -15,13 +15,13 @@ def test_a_sample_that_is_refused_is_reported_and_the_system_runs_on(tmp_path: P
     stack, shown = tmp_path / "stack.json", io.StringIO()
     with answering(problem(403, "You may not.")) as peer:
         client = {"name": "demo", "api_key": "k", "bearer": "t", "databases": ["demo"]}
-        held = {
+        stack_json = {
             "intake": {"url": peer.url},
             "clients": [client],
             "flower": {"url": "http://flower", "user": "u", "password": "p"},
             "databases": {"demo": {"dialect": "postgresql"}},
         }
-        stack.write_text(json.dumps(held))
+        stack.write_text(json.dumps(stack_json))
         show(Started(stack, holds_cases=False, notes=("A note.",)), True, Console(file=shown, width=200))
     lines = shown.getvalue().splitlines()
     assert lines[0].startswith("The sample could not be sent: ")

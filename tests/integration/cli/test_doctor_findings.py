@@ -20,7 +20,6 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.clock import SystemClock
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.workers.presence import Presence
 
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -40,14 +39,12 @@ def untaken(
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
     monkeypatch.setenv("CARECASE_REDIS_PREFIX", store.keys.prefix)
     monkeypatch.setenv("CARECASE_DATABASES_DEMO_URL", "sqlite:///demo.sqlite")
-    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
-    presence = Presence(settings, SystemClock())
+    presence = Presence(store.client, SystemClock())
     store.batches.admit(a_new_job(), {0: b"items"})
     elapse(servers.redis_url, store, timedelta(minutes=20))
     presence.seen("one")
     with meanwhile(lambda: presence.seen("one"), 0.2):
         yield carecase
-    presence.close()
 
 
 def seconds_in(text: str, around: str) -> int:
@@ -66,8 +63,8 @@ def test_workers_that_take_nothing_that_is_due_are_to_be_started_again(untaken: 
 def test_to_a_health_check_they_are_no_better_than_none(untaken: Carecase) -> None:
     ran = untaken("workers")
     assert (ran.status, ran.out) == (1, "one\n")
-    told = "no worker has taken any work for … s, though some is due; restart the workers\n"
-    assert 1200 <= seconds_in(ran.err, told) < 1800
+    text = "no worker has taken any work for … s, though some is due; restart the workers\n"
+    assert 1200 <= seconds_in(ran.err, text) < 1800
 
 
 def test_every_mistake_of_redis_by_which_batches_are_lost_is_a_line(
@@ -78,8 +75,8 @@ def test_every_mistake_of_redis_by_which_batches_are_lost_is_a_line(
         redis.Redis.from_url(servers.redis_url, decode_responses=True) as server,
         configured(server, maxmemory_policy="allkeys-lru", appendonly="no"),
     ):
-        told = findings(carecase, "redis")
-    assert told == [
+        faults = findings(carecase, "redis")
+    assert faults == [
         "fix   redis: Redis may drop accepted batches when it is full."
         " Put into redis.conf: maxmemory-policy noeviction",
         "fix   redis: Redis does not write to disk. Put into redis.conf: appendonly yes, and appendfsync always"
@@ -97,12 +94,12 @@ def test_a_clock_that_is_off_is_reported(servers: Services, tmp_path: Path, offs
 def test_more_connections_than_a_process_may_have_descriptors_for_are_reported(tmp_path: Path) -> None:
     limited = ("sh", "-c", 'ulimit -Sn 500; ulimit -Hn 500; exec "$0" "$@"', *COMMAND)
     variables = {"CARECASE_REDIS_URL": NOWHERE, "CARECASE_INTAKE_MAX_REQUESTS": "100"}
-    told = {}
+    shown = {}
     for connections in ("276", "277"):  # and 224 for all else
         variables["CARECASE_INTAKE_MAX_CONNECTIONS"] = connections
         lines = run("doctor", cwd=tmp_path, command=limited, variables=variables).stdout.splitlines()
-        told[connections] = [line for line in lines if "max_connections" in line]
-    assert told == {
+        shown[connections] = [line for line in lines if "max_connections" in line]
+    assert shown == {
         "276": [],
         "277": [
             "hint  intake.max_connections: carecase intake would not start on this machine: 277 connections need 501"

@@ -19,6 +19,7 @@ from tests.services import Services
 
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.presence import Presence
 
 PREFIX = f"doctor-lines-{os.getpid()}:"
@@ -50,17 +51,18 @@ def variables(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyP
 @contextmanager
 def a_worker(servers: Services) -> Iterator[None]:
     """Be seen as a worker again and again: workers are forgotten after ten seconds, and a command may take longer."""
-    presence = Presence(RedisSettings.model_validate({"url": servers.redis_url, "prefix": PREFIX}), SystemClock())
+    client = StoreClient(RedisSettings.model_validate({"url": servers.redis_url, "prefix": PREFIX}))
+    presence = Presence(client, SystemClock())
     presence.seen("one")
     try:
         with meanwhile(lambda: presence.seen("one"), 0.2):
             yield
     finally:
         presence.unseen("one")
-        presence.close()
+        client.close()
 
 
-def told(ran: Ran) -> list[str]:
+def lines_of(ran: Ran) -> list[str]:
     assert ran.err == ""
     *findings, blank, sum_ = ran.out.splitlines()
     assert blank == ""
@@ -87,7 +89,7 @@ def test_a_redis_without_a_limit_to_its_memory_is_to_be_mended(
         for limit, found in (("0", True), ("1gb", False)):
             with configured(server, maxmemory=limit):
                 ran = carecase("doctor", "--config", "c.toml")
-            assert (fault in told(ran)) == found
+            assert (fault in lines_of(ran)) == found
 
 
 @pytest.mark.usefixtures("variables")
@@ -97,7 +99,7 @@ def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers
     well = (AUDIT, "ok    configuration: 1 database, 1 client, by c.toml (--config), and 5 variables CARECASE_…")
     before = carecase("doctor", *config)
     assert before.status == 1
-    assert told(before) == [
+    assert lines_of(before) == [
         *well, *about_redis(servers), NO_WORKER,
         "fix   databases.d: it is at revision none, not 0001: run carecase db upgrade (sqlite:///d.sqlite)",
         "fix   databases.d: it lacks table care_case (sqlite:///d.sqlite)",
@@ -108,22 +110,25 @@ def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers
     carecase("db", "upgrade", *config)
     fits = "ok    databases.d: sqlite:///d.sqlite is reachable, and its schema fits"
     upgraded = carecase("doctor", *config)
-    assert (upgraded.status, told(upgraded)) == (
+    assert (upgraded.status, lines_of(upgraded)) == (
         1, [*well, *about_redis(servers), NO_WORKER, fits, "1 thing to fix, 2 hints."],
     )  # fmt: skip
     with a_worker(servers):
         after = carecase("doctor", *config)
     seen = "ok    workers: 1 were seen within ten seconds"
-    assert (after.status, told(after)) == (0, [*well, *about_redis(servers), seen, fits, "0 things to fix, 2 hints."])
+    assert (after.status, lines_of(after)) == (
+        0,
+        [*well, *about_redis(servers), seen, fits, "0 things to fix, 2 hints."],
+    )
 
 
 def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
     ran = carecase("doctor")
     assert ran.status == 1
-    redis = next(line for line in told(ran) if line.startswith("fix   redis: "))
+    redis = next(line for line in lines_of(ran) if line.startswith("fix   redis: "))
     assert redis.endswith(" (redis://127.0.0.1:1/0)")
-    assert told(ran) == [
+    assert lines_of(ran) == [
         "fix   databases: there are none; configure one as [databases.NAME] with its url",
         "fix   clients: there are none, so nobody can send batches; see carecase keys new NAME",
         "hint  encryption.keys: are not set: cases are stored unencrypted in Redis until they are applied",
@@ -151,7 +156,7 @@ def test_a_missing_secret_is_to_be_fixed_only_if_nobody_could_be_let_in_without_
         f'[jwt]\nalgorithms = {algorithms}\n{jwks}[databases.d]\nurl = "sqlite:///d.sqlite"\n'
         f'[clients.ann]\ndatabases = []\n[clients.bob]\ndatabases = ["d"]\n'
     )
-    lines = told(carecase("doctor", "--config", "c.toml"))
+    lines = lines_of(carecase("doctor", "--config", "c.toml"))
     secret = "jwt.secret: is not set, so no HS256 token is accepted; set CARECASE_JWT_SECRET"
     assert f"{grade} {secret}" in lines
     assert "fix   clients.ann: has no database; list some in its databases" in lines
@@ -170,7 +175,7 @@ def test_keys_of_an_issuer_that_can_be_read_are_reported(carecase: Carecase, tmp
         '[redis]\nurl = "redis://127.0.0.1:1/0"\n'
         '[jwt]\nalgorithms = ["ES256"]\njwks_file = "keys.json"\nissuer = "i"\naudience = "a"\n'
     )
-    lines = told(carecase("doctor", "--config", "c.toml"))
+    lines = lines_of(carecase("doctor", "--config", "c.toml"))
     assert [line for line in lines if "jwt" in line] == ["ok    jwt: the issuer's keys can be read"]
 
 
@@ -181,7 +186,7 @@ def test_it_says_that_jobs_which_nobody_sealed_are_applied(
     monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv("CARECASE_ENCRYPTION_KEYS", f"k:{base64.b64encode(bytes(32)).decode()}")
     monkeypatch.setenv("CARECASE_ENCRYPTION_REQUIRED", required)
-    hints = [line.split()[1].rstrip(":") for line in told(carecase("doctor")) if line.startswith("hint")]
+    hints = [line.split()[1].rstrip(":") for line in lines_of(carecase("doctor")) if line.startswith("hint")]
     assert [name for name in hints if name.startswith("encryption")] == told_of
 
 
@@ -190,7 +195,7 @@ def test_a_user_of_redis_that_may_not_do_its_part_is_reported(
 ) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.flower_redis_url)
     where = servers.redis_url.partition("@")[2]
-    *_, redis_line, broker, workers, _ = told(carecase("doctor"))
+    *_, redis_line, broker, workers, _ = lines_of(carecase("doctor"))
     assert [redis_line, broker, workers] == [
         "fix   redis: the job store refuses a command to this user; check its ACL",
         f"ok    broker: redis://{where} is reachable, 0 notifications waiting",
@@ -203,7 +208,7 @@ def test_a_broker_that_is_away_is_reported_without_its_password(
 ) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", servers.app_redis_url)
     monkeypatch.setenv("CARECASE_BROKER_URL", "redis://u:lost@127.0.0.1:1/0")
-    lines = told(carecase("doctor"))
+    lines = lines_of(carecase("doctor"))
     away = "the broker cannot be reached; check that it runs, and broker.url (redis://127.0.0.1:1/0)"
     assert [line for line in lines if " broker: " in line] == [f"fix   broker: {away}"]
     assert [line for line in lines if line.startswith("ok    redis: ")]

@@ -32,11 +32,11 @@ def issuer(provider: Issuer) -> Issuer:
 
 
 @pytest.fixture
-def told(carecase: Carecase, issuer: Issuer, tmp_path: Path) -> "Told":
-    return Told(carecase, issuer, tmp_path)
+def sign_in(carecase: Carecase, issuer: Issuer, tmp_path: Path) -> "SignIn":
+    return SignIn(carecase, issuer, tmp_path)
 
 
-class Told:
+class SignIn:
     """What doctor says of the sign-in, by settings that fit the provider, and lines that are added to them."""
 
     def __init__(self, carecase: Carecase, issuer: Issuer, place: Path) -> None:
@@ -57,9 +57,9 @@ class Told:
         return f"ok    oidc: {self._issuer.url} supports the sign-in"
 
 
-def test_a_provider_that_has_all_is_told_as_well(told: Told, issuer: Issuer) -> None:
-    assert told() == [NOT_TRIED, told.is_well]
-    assert told("--page", PAGE) == [told.is_well]
+def test_a_provider_that_has_all_is_told_as_well(sign_in: SignIn, issuer: Issuer) -> None:
+    assert sign_in() == [NOT_TRIED, sign_in.is_well]
+    assert sign_in("--page", PAGE) == [sign_in.is_well]
     assert issuer.renewals == 1
 
 
@@ -93,34 +93,38 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_the_provider_publishes_is_held_against_what_the_page_needs(told: Told, issuer: Issuer, name: str) -> None:
+def test_what_the_provider_publishes_is_held_against_what_the_page_needs(
+    sign_in: SignIn, issuer: Issuer, name: str
+) -> None:
     issuer.faults.document, line = FAULTS[name]
-    assert [one for one in told() if one not in (NOT_TRIED, told.is_well)] == [line]
+    assert [one for one in sign_in() if one not in (NOT_TRIED, sign_in.is_well)] == [line]
 
 
-def test_scopes_that_the_provider_names_are_no_matter(told: Told, issuer: Issuer) -> None:
+def test_scopes_that_the_provider_names_are_no_matter(sign_in: SignIn, issuer: Issuer) -> None:
     issuer.faults.document = {"scopes_supported": ["profile", "openid"]}
-    assert told() == [NOT_TRIED, told.is_well]
+    assert sign_in() == [NOT_TRIED, sign_in.is_well]
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
-def test_an_endpoint_that_is_not_published_is_told_and_not_tried(told: Told, issuer: Issuer, name: str) -> None:
+def test_an_endpoint_that_is_not_published_is_told_and_not_tried(sign_in: SignIn, issuer: Issuer, name: str) -> None:
     issuer.faults.document = {name: None}
     absent = f"fix   oidc.{name}: is not published by the provider as an https URL; set it"
-    assert told("--page", PAGE) == [absent]
+    assert sign_in("--page", PAGE) == [absent]
 
 
-def test_a_provider_that_is_away_moved_or_something_else_is_told_with_the_address(told: Told, issuer: Issuer) -> None:
+def test_a_provider_that_is_away_moved_or_something_else_is_told_with_the_address(
+    sign_in: SignIn, issuer: Issuer
+) -> None:
     url = f"{issuer.url}{DISCOVERY}"
     issuer.faults.away.add(DISCOVERY)
     away = "does not respond; check the address, the provider, and that this machine trusts its certificate"
-    assert told() == [f"fix   oidc.issuer: {url} {away}"]
+    assert sign_in() == [f"fix   oidc.issuer: {url} {away}"]
     issuer.as_new()
     issuer.faults.statuses[DISCOVERY] = 302
     moved = "responds with 302 instead of the configuration document; set oidc.issuer to where it leads"
-    assert told() == [f"fix   oidc.issuer: {url} {moved}"]
+    assert sign_in() == [f"fix   oidc.issuer: {url} {moved}"]
     issuer.faults.statuses[DISCOVERY] = 200
-    assert told() == [f"fix   oidc.issuer: {url} is not a configuration document: it is not a JSON object"]
+    assert sign_in() == [f"fix   oidc.issuer: {url} is not a configuration document: it is not a JSON object"]
 
 
 @pytest.mark.parametrize(
@@ -129,72 +133,74 @@ def test_a_provider_that_is_away_moved_or_something_else_is_told_with_the_addres
 def test_an_address_of_the_page_that_nobody_could_open_is_refused(carecase: Carecase, page: str) -> None:
     ran = carecase("doctor", "--page", page)
     assert (ran.status, ran.out) == (2, "")
-    said = " ".join(ran.err.split())
-    assert "Invalid value for '--page': must " in said
-    assert said.endswith(", as https://jobs.example.org/app")
-    assert "u:p" not in said
+    output = " ".join(ran.err.split())
+    assert "Invalid value for '--page': must " in output
+    assert output.endswith(", as https://jobs.example.org/app")
+    assert "u:p" not in output
 
 
-def test_a_document_that_is_not_needed_is_only_hinted_at(told: Told, issuer: Issuer) -> None:
+def test_a_document_that_is_not_needed_is_only_hinted_at(sign_in: SignIn, issuer: Issuer) -> None:
     issuer.faults.statuses[DISCOVERY] = 404
     ends = f'authorization_endpoint = "{issuer.url}/authorize"\ntoken_endpoint = "{issuer.url}/token"\n'
-    assert [line[:5] for line in told(more=ends)] == ["hint ", "ok   "]
+    assert [line[:5] for line in sign_in(more=ends)] == ["hint ", "ok   "]
 
 
-def test_where_both_endpoints_are_set_the_page_does_not_ask_for_the_document(told: Told, issuer: Issuer) -> None:
+def test_where_both_endpoints_are_set_the_page_does_not_ask_for_the_document(sign_in: SignIn, issuer: Issuer) -> None:
     issuer.faults.origin = "https://another.example.org"
     ends = f'authorization_endpoint = "{issuer.url}/authorize"\ntoken_endpoint = "{issuer.url}/token"\n'
-    assert [line.partition(" does not allow")[0] for line in told("--page", PAGE, more=ends)] == [
+    assert [line.partition(" does not allow")[0] for line in sign_in("--page", PAGE, more=ends)] == [
         "fix   oidc.issuer: its token endpoint"
     ]
 
 
-def test_keys_other_than_those_of_the_provider_are_told(told: Told, issuer: Issuer, tmp_path: Path) -> None:
+def test_keys_other_than_those_of_the_provider_are_told(sign_in: SignIn, issuer: Issuer, tmp_path: Path) -> None:
     (tmp_path / "keys.json").write_text(f'{{"keys": [{EC_KEY}]}}')
     file = (f'jwks_url = "{issuer.url}/jwks"', 'jwks_file = "keys.json"')
-    assert told(file=file)[0] == (
+    assert sign_in(file=file)[0] == (
         f"fix   jwt.jwks_file: has none of the keys that the provider signs with; set jwt.jwks_url to {issuer.url}/jwks"
     )
     issuer.faults.keys = []
-    assert told(file=file)[0] == (
+    assert sign_in(file=file)[0] == (
         f"fix   jwt.jwks_file: the provider's own keys ({issuer.url}/jwks) cannot be read, or none can be used"
     )
 
 
-def test_a_file_with_the_keys_of_the_provider_is_well(told: Told, issuer: Issuer, tmp_path: Path) -> None:
+def test_a_file_with_the_keys_of_the_provider_is_well(sign_in: SignIn, issuer: Issuer, tmp_path: Path) -> None:
     keys = httpx.get(f"{issuer.url}/jwks").content
     (tmp_path / "keys.json").write_bytes(keys)
-    assert told(file=(f'jwks_url = "{issuer.url}/jwks"', 'jwks_file = "keys.json"')) == [NOT_TRIED, told.is_well]
+    assert sign_in(file=(f'jwks_url = "{issuer.url}/jwks"', 'jwks_file = "keys.json"')) == [NOT_TRIED, sign_in.is_well]
 
 
-def test_keys_that_cannot_be_read_are_told_once(told: Told, issuer: Issuer) -> None:
-    lines = told(url=(f'jwks_url = "{issuer.url}/jwks"', f'jwks_url = "{issuer.url}/nowhere"'))
+def test_keys_that_cannot_be_read_are_told_once(sign_in: SignIn, issuer: Issuer) -> None:
+    lines = sign_in(url=(f'jwks_url = "{issuer.url}/jwks"', f'jwks_url = "{issuer.url}/nowhere"'))
     (about_keys,) = [line for line in lines if "jwt.jwks_url" in line]
     assert "has none of the keys" not in about_keys
 
 
-def test_an_issuer_of_tokens_with_another_name_is_told(told: Told, issuer: Issuer) -> None:
-    assert told(issuer=(f'issuer = "{issuer.url}"\naudience', 'issuer = "https://sts.example.org"\naudience'))[0] == (
+def test_an_issuer_of_tokens_with_another_name_is_told(sign_in: SignIn, issuer: Issuer) -> None:
+    assert sign_in(issuer=(f'issuer = "{issuer.url}"\naudience', 'issuer = "https://sts.example.org"\naudience'))[
+        0
+    ] == (
         "hint  jwt.issuer: differs from oidc.issuer: right only if the iss of the provider's access tokens"
         " is not its own name"
     )
 
 
-def test_what_the_provider_does_not_allow_to_the_page_is_told(told: Told, issuer: Issuer) -> None:
+def test_what_the_provider_does_not_allow_to_the_page_is_told(sign_in: SignIn, issuer: Issuer) -> None:
     issuer.faults.origin = "https://another.example.org"
     not_let = "does not allow requests from https://care.example.org; allow that origin (CORS) at the provider"
-    assert told("--page", PAGE) == [
+    assert sign_in("--page", PAGE) == [
         f"fix   oidc.issuer: its configuration document {not_let}",
         f"fix   oidc.issuer: its token endpoint {not_let}",
     ]
     issuer.faults.origin = "https://care.example.org"
-    assert told("--page", "https://care.example.org/app") == [
+    assert sign_in("--page", "https://care.example.org/app") == [
         "fix   oidc.client_id: the provider refuses the client with the redirect URI"
         " https://care.example.org/app/signed-in.html (400); register both there"
     ]
-    assert told("--page", f"{PAGE}/") == [told.is_well]
+    assert sign_in("--page", f"{PAGE}/") == [sign_in.is_well]
     issuer.faults.away |= {"/token", "/authorize"}
-    assert told("--page", PAGE) == [
+    assert sign_in("--page", PAGE) == [
         "fix   oidc.issuer: its token endpoint does not respond",
         "fix   oidc.authorization_endpoint: does not answer",
     ]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from tests.integration.cli.commands import Carecase
-from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, told
+from tests.peers import JOB, Peer, Reply, accepted, answering, items, job_reply, problem
 
 from carecase_worker.cli.sending.dropping import DropMapping, DropOptions, Dropping, Filed
 from carecase_worker.client.access import Access
@@ -47,7 +47,7 @@ def acknowledged(file: Path) -> list[dict[str, Any]]:
 
 
 def applied() -> tuple[Reply, ...]:
-    return accepted(total=2), told(total=2, created=2), items((1, 201, ""), (2, 201, ""), pages=(1, 1))
+    return accepted(total=2), job_reply(total=2, created=2), items((1, 201, ""), (2, 201, ""), pages=(1, 1))
 
 
 def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path: Path) -> N
     [
         [problem(503, "The database is away.")],
         [accepted(), problem(503, "The store is away.")],
-        [accepted(), told(total=2, created=2), problem(503, "The store is away.")],
+        [accepted(), job_reply(total=2, created=2), problem(503, "The store is away.")],
         [accepted(), problem(404, "There is no such job.")],
     ],
     ids=["as it is sent", "as its job is waited for", "as the result is read", "its job is lost"],
@@ -102,10 +102,10 @@ def test_a_file_that_cannot_be_read_is_filed_away_and_keeps_no_other_from_being_
         unreadable.unlink()
         unreadable.mkdir()
         assert [one.send(unreadable), one.send(good)] == [Filed.FAILED, Filed.DONE]
-    said = "cannot be read (Is a directory). Let this process read it, and put it into the folder again."
-    assert printed.getvalue().splitlines()[0] == f"a.csv: refused. {said} It is now {tmp_path / 'failed' / 'a.csv'}"
+    text = "cannot be read (Is a directory). Let this process read it, and put it into the folder again."
+    assert printed.getvalue().splitlines()[0] == f"a.csv: refused. {text} It is now {tmp_path / 'failed' / 'a.csv'}"
     (row,) = acknowledged(tmp_path / "failed" / "a.csv.ack.csv")
-    assert (row["status"], row["outcome"], row["body"]) == ("400", "failed", said)
+    assert (row["status"], row["outcome"], row["body"]) == ("400", "failed", text)
     assert (tmp_path / "failed" / "a.csv").exists()
 
 
@@ -171,19 +171,19 @@ def test_a_mapping_that_cannot_be_read_is_no_fault_of_a_file(tmp_path: Path, car
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "text"),
     [(("--database", "d"), "This client has no mapping of that name."), ((), "Set --database, or CARECASE_DATABASE.")],
     ids=["mapping", "database"],
 )
 def test_options_that_the_service_refuses_are_no_fault_of_a_file(
-    tmp_path: Path, carecase: Carecase, flags: tuple[str, ...], said: str
+    tmp_path: Path, carecase: Carecase, flags: tuple[str, ...], text: str
 ) -> None:
     """Else every file of every partner would be filed under failed, by one wrong letter."""
     (tmp_path / "a.csv").write_text(ROWS)
     with answering(problem(422, "This client has no mapping of that name.")) as peer:
         access = ("--url", peer.url, "--api-key", "k", "--token", "t")
         ran = carecase("drop", str(tmp_path), "--once", "--settle", "0", "--mapping", "nosuch", *access, *flags)
-    assert (ran.status, said in ran.err) == (2, True), ran.err
+    assert (ran.status, text in ran.err) == (2, True), ran.err
     assert not list((tmp_path / "failed").iterdir())
 
 
@@ -199,7 +199,7 @@ def test_rows_that_are_converted_here_are_acknowledged_by_their_lines(tmp_path: 
     mapping.write_text("trim = true\n")
     (folder / "a.csv").write_text("case_Key,carePlan_Key,do_Not_Contact\n\n1,5,false\n\n2,5,no\n3,5,no\n")
     told_of = items((1, 201, "Created"), (2, 422, "no"), (3, 422, "no"), pages=(1, 1), indexes=range(3))
-    replies = accepted(total=3), told(total=3, created=1, failed=2), told_of
+    replies = accepted(total=3), job_reply(total=3, created=1, failed=2), told_of
     with dropping(folder, *replies, options=DropOptions(settle=0, mapping=str(mapping))) as (one, _, printed):
         assert send(one) == [Filed.FAILED]
     assert [row["line"] for row in acknowledged(folder / "failed" / "a.csv.ack.csv")] == ["3", "5", "6"]
@@ -254,7 +254,7 @@ def test_a_file_is_done_only_if_every_row_was_applied(
     tmp_path: Path, counts: dict[str, int], place: str, printed: str
 ) -> None:
     (tmp_path / "a.csv").write_text(ROWS)
-    replies = accepted(total=2), told(total=2, **counts), items((1, 201, ""), (2, 422, "no"), pages=(1, 1))
+    replies = accepted(total=2), job_reply(total=2, **counts), items((1, 201, ""), (2, 422, "no"), pages=(1, 1))
     with dropping(tmp_path, *replies) as (one, _, output):
         assert send(one) == [Filed(place)]
     assert (tmp_path / place / "a.csv").exists()
@@ -266,7 +266,7 @@ def test_a_file_that_goes_in_parts_has_one_acknowledgement_with_each_row_at_its_
     (tmp_path / "a.json").write_text(json.dumps([{"case_Key": key} for key in range(first + rest)]))
     replies = [
         accepted(total=first), accepted(total=rest, jobId=SECOND),
-        told(total=first, created=first), told(total=rest, created=1, failed=1, jobId=SECOND),
+        job_reply(total=first, created=first), job_reply(total=rest, created=1, failed=1, jobId=SECOND),
         items((0, 201, ""), pages=(1, 1), indexes=(0,)),
         items((100_000, 201, ""), (100_001, 422, "carePlan_Key: is required"), pages=(1, 1), indexes=(0, 1)),
     ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.integration.cli.commands import Carecase, ctrl_c_at
-from tests.peers import JOB, Peer, Reply, a_job, accepted, answering, items, problem, told
+from tests.peers import JOB, Peer, Reply, a_job, accepted, answering, items, job_reply, problem
 
 COUNTS = "3 of 3 (2 created, 0 updated, 0 superseded, 1 failed, 0 cancelled)"
 DONE: dict[str, Any] = {"created": 3}
@@ -21,15 +21,15 @@ NOT_APPLIED = (
 @pytest.mark.parametrize(
     ("reply", "line", "advice"),
     [
-        (told(**DONE), "completed: 3 of 3 (3 created, 0 updated, 0 superseded, 0 failed, 0 cancelled)", ""),
-        (told(**PARTLY), f"completed: {COUNTS}", NOT_APPLIED),
+        (job_reply(**DONE), "completed: 3 of 3 (3 created, 0 updated, 0 superseded, 0 failed, 0 cancelled)", ""),
+        (job_reply(**PARTLY), f"completed: {COUNTS}", NOT_APPLIED),
         (
-            told(state="running", total=5000, processed=1234, updated=1200, superseded=34),
+            job_reply(state="running", total=5000, processed=1234, updated=1200, superseded=34),
             "running: 1,234 of 5,000 (0 created, 1,200 updated, 34 superseded, 0 failed, 0 cancelled)",
             GOES_ON,
         ),
         (
-            told(state="cancelled", created=1, failed=1, cancelled=1),
+            job_reply(state="cancelled", created=1, failed=1, cancelled=1),
             "cancelled: 3 of 3 (1 created, 0 updated, 0 superseded, 1 failed, 1 cancelled)",
             NOT_APPLIED.replace("1 not", "2 not"),
         ),
@@ -48,9 +48,9 @@ def test_status_shows_the_counts_and_what_to_type_next(
 def test_status_that_watches_ends_with_what_became_of_the_job(
     carecase: Carecase, last: dict[str, Any], status: int
 ) -> None:
-    held = {"preference-applied": "wait=1"}
-    running = told(state="running")
-    with answering(running, Reply(200, running.body, held), told(**last)) as peer:
+    applied = {"preference-applied": "wait=1"}
+    running = job_reply(state="running")
+    with answering(running, Reply(200, running.body, applied), job_reply(**last)) as peer:
         ran = carecase("status", JOB, "--watch", "--json", "--url", peer.url)
     assert (ran.status, json.loads(ran.out)["state"]) == (status, last.get("state", "completed"))
     assert peer.calls == [f"GET /jobs/{JOB}"] * 3
@@ -58,7 +58,7 @@ def test_status_that_watches_ends_with_what_became_of_the_job(
 
 
 def test_ctrl_c_ends_the_watching_and_says_that_the_job_goes_on(carecase: Carecase) -> None:
-    running = told(state="running")
+    running = job_reply(state="running")
     with answering(running, Reply(200, running.body, silence_s=300)) as peer, ctrl_c_at(peer, 2):
         ran = carecase("status", JOB, "--watch", "--url", peer.url)
     assert (ran.status, ran.out, ran.err) == (130, "", GOES_ON)
@@ -216,7 +216,7 @@ def test_a_service_that_is_busy_for_longer_than_the_timeout_is_reported_with_it(
 
 
 def test_what_is_tried_again_is_reported_if_it_takes_a_second(carecase: Carecase) -> None:
-    replies = problem(503, retry_after="0"), problem(429, retry_after="1"), told(**DONE)
+    replies = problem(503, retry_after="0"), problem(429, retry_after="1"), job_reply(**DONE)
     with answering(*replies) as peer:
         ran = carecase("status", JOB, "--url", peer.url)
     assert (ran.status, ran.err) == (0, "429: So it is. Trying again in 1 s.\n")

@@ -134,12 +134,12 @@ def test_a_token_says_who_and_for_how_long(
     assert (claims["client_id"], claims["sub"]) == ("ann", subject)
     expires = datetime.fromtimestamp(float(str(claims["exp"])), UTC)
     assert before + lifetime <= expires <= after + lifetime
-    told = json.loads(carecase("token", "new", "--client", "ann", *options, "--json", *configured).out)
-    assert told.keys() == {"token", "id", "client", "subject", "expiresAt"}
-    assert claims_of(told["token"])["jti"] == told["id"]
-    assert claims["jti"] != told["id"], "each can be revoked by itself"
-    assert (told["client"], told["subject"]) == ("ann", subject)
-    assert claims_of(told["token"])["exp"] == int(datetime.fromisoformat(told["expiresAt"]).timestamp())
+    document = json.loads(carecase("token", "new", "--client", "ann", *options, "--json", *configured).out)
+    assert document.keys() == {"token", "id", "client", "subject", "expiresAt"}
+    assert claims_of(document["token"])["jti"] == document["id"]
+    assert claims["jti"] != document["id"], "each can be revoked by itself"
+    assert (document["client"], document["subject"]) == ("ann", subject)
+    assert claims_of(document["token"])["exp"] == int(datetime.fromisoformat(document["expiresAt"]).timestamp())
 
 
 @pytest.mark.parametrize("subject", ["", "a" * 21, "a\n", "\x07", "a\u2028b"])
@@ -170,9 +170,9 @@ def test_env_exports_what_is_nearby_before_what_the_shell_had(
 ) -> None:
     for name, value in {"URL": "http://old", "TOKEN": "it's old", "API_KEY": "k"}.items():
         monkeypatch.setenv(f"CARECASE_{name}", value)
-    told = carecase("env")
-    assert (told.status, told.err) == (0, "")
-    assert told.out == (
+    ran = carecase("env")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == (
         "export CARECASE_URL=http://old\nexport CARECASE_API_KEY=k\nexport CARECASE_TOKEN='it'\"'\"'s old'\n"
     )
     client = {"api_key": "near", "bearer": "b", "databases": ["d"]}
@@ -245,9 +245,9 @@ def test_tables_that_have_not_changed_need_no_revision(carecase: Carecase) -> No
 
 def test_the_command_line_says_what_there_is(carecase: Carecase) -> None:
     assert (carecase("--version").out, carecase("--version").status) == (f"carecase {VERSION}\n", 0)
-    told = carecase("--help")
-    assert told.status == 0
-    listed = [line.split()[0] for line in told.out.partition("Commands:\n")[2].splitlines() if line.startswith("  ")]
+    ran = carecase("--help")
+    assert ran.status == 0
+    listed = [line.split()[0] for line in ran.out.partition("Commands:\n")[2].splitlines() if line.startswith("  ")]
     assert [name for name in listed if name in COMMANDS.split()] == COMMANDS.split()
     unknown = carecase("sumbit")
     assert (unknown.status, unknown.out) == (2, "")

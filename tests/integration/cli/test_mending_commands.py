@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.integration.cli.commands import Carecase
-from tests.peers import JOB, Peer, Reply, accepted, answering, items, told
+from tests.peers import JOB, Peer, Reply, accepted, answering, items, job_reply
 
 LINES = b'{"case_Key":1}\n{"case_Key":2}\n'
 CASE_2 = {"case_Key": 2, "carePlan_Key": 5}
@@ -17,7 +17,9 @@ NEW = "0199c0de-0000-7000-8000-000000000002"
 def the_job(**members: Any) -> Reply:
     """The job that the file was sent as: for a care plan, and a database that is not the client's own."""
     digest = hashlib.sha256(LINES).hexdigest()
-    return told(**{"total": 2, "failed": 2, "bodySha256": digest, "carePlanKey": 5, "database": "other", **members})
+    return job_reply(
+        **{"total": 2, "failed": 2, "bodySha256": digest, "carePlanKey": 5, "database": "other", **members}
+    )
 
 
 def path_and_database(peer: Peer) -> list[tuple[str, str | None]]:
@@ -79,8 +81,8 @@ def test_a_job_of_which_all_was_applied_leaves_nothing_to_correct(
     with answering(job, job, *NOTHING_FAILED) as peer:
         ran = carecase("failed", JOB, str(file), "--url", peer.url)
     applied = "would be applied" if dry_run else "were applied"
-    said = f"All items of job {JOB} {applied}: there is nothing to correct.\n"
-    assert (ran.status, ran.out, ran.err) == (0, said, "")
+    text = f"All items of job {JOB} {applied}: there is nothing to correct.\n"
+    assert (ran.status, ran.out, ran.err) == (0, text, "")
     assert [one.name for one in tmp_path.iterdir()] == ["cases.ndjson"]
 
 
@@ -88,9 +90,9 @@ def test_what_was_written_is_told_and_the_command_that_sends_it(carecase: Careca
     (tmp_path / "my cases.ndjson").write_bytes(LINES)
     with answering(the_job(created=1, failed=1), the_job(created=1, failed=1), *SECOND_FAILED) as peer:
         ran = carecase("failed", JOB, "my cases.ndjson", "--url", peer.url)
-    said = "1 of 2 items were not applied. They are in my cases.failed.ndjson, each with its reason.\n"
+    text = "1 of 2 items were not applied. They are in my cases.failed.ndjson, each with its reason.\n"
     sends = f"Correct them there, then send them: carecase resend {JOB} 'my cases.failed.ndjson'\n"
-    assert (ran.status, ran.out, ran.err) == (0, said, sends)
+    assert (ran.status, ran.out, ran.err) == (0, text, sends)
 
 
 MAPPING = 'columns = ["case_Key", "carePlan_Key", "do_Not_Contact"]\n'
@@ -111,12 +113,12 @@ def test_reasons_that_have_no_place_in_the_rows_are_told_of_with_their_file(care
     assert (ran.status, ran.out.endswith(reasons)) == (0, True), ran
     assert ran.err.endswith(f"carecase resend {JOB} cases.failed.csv --mapping m.toml\n")
     assert (tmp_path / "cases.failed.csv").read_bytes() == b"2,5,no\n"
-    told = {"count": 1, "file": "mend.csv", "reasons": "mend.csv.reasons.csv"}
-    assert (given.status, json.loads(given.out), given.err) == (0, told, "")
+    document = {"count": 1, "file": "mend.csv", "reasons": "mend.csv.reasons.csv"}
+    assert (given.status, json.loads(given.out), given.err) == (0, document, "")
 
 
 @pytest.mark.parametrize(
-    ("failed", "told"),
+    ("failed", "document"),
     [
         (SECOND_FAILED, {"count": 1, "file": "cases.failed.ndjson", "reasons": None}),
         (NOTHING_FAILED, {"count": 0, "file": None, "reasons": None}),
@@ -124,12 +126,12 @@ def test_reasons_that_have_no_place_in_the_rows_are_told_of_with_their_file(care
     ids=["some", "none"],
 )
 def test_for_scripts_what_was_written_is_a_document(
-    carecase: Carecase, tmp_path: Path, failed: tuple[Reply, ...], told: dict[str, Any]
+    carecase: Carecase, tmp_path: Path, failed: tuple[Reply, ...], document: dict[str, Any]
 ) -> None:
     (tmp_path / "cases.ndjson").write_bytes(LINES)
     with answering(the_job(), the_job(), *failed) as peer:
         ran = carecase("failed", JOB, "cases.ndjson", "--json", "--url", peer.url)
-    assert (ran.status, json.loads(ran.out), ran.err) == (0, told, "")
+    assert (ran.status, json.loads(ran.out), ran.err) == (0, document, "")
 
 
 @pytest.mark.parametrize(("last", "status"), [({"created": 2}, 0), ({"created": 1, "failed": 1}, 1)], ids=str)
@@ -137,7 +139,7 @@ def test_what_is_sent_again_is_followed_to_its_end(
     carecase: Carecase, tmp_path: Path, last: dict[str, Any], status: int
 ) -> None:
     (tmp_path / "cases.ndjson").write_bytes(LINES)
-    with answering(the_job(), accepted(job_id=NEW, total=2), told(job_id=NEW, total=2, **last)) as peer:
+    with answering(the_job(), accepted(job_id=NEW, total=2), job_reply(job_id=NEW, total=2, **last)) as peer:
         ran = carecase("failed", JOB, "cases.ndjson", "--resend", "--url", peer.url)
     assert (ran.status, f"job {NEW} completed: 2 of 2" in ran.out) == (status, True)
     assert peer.calls[1:] == [f"POST /jobs/{JOB}/retry", f"GET /jobs/{NEW}"]

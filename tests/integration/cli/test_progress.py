@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from tests.acceptance.system import eventually
-from tests.peers import JOB, answering, told
+from tests.peers import JOB, answering, job_reply
 from tests.terminals import in_a_terminal
 
-RUNNING = replace(told(state="running", total=5000, created=1190, failed=10), silence_s=0.05)
-DONE = told(total=5000, created=4900, failed=100)
+RUNNING = replace(job_reply(state="running", total=5000, created=1190, failed=10), silence_s=0.05)
+DONE = job_reply(total=5000, created=4900, failed=100)
 
 
 def test_a_job_that_is_watched_is_shown_as_it_goes_on(tmp_path: Path) -> None:

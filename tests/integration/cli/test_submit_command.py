@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.builders import a_batch, a_case
 from tests.integration.cli.commands import Carecase, ctrl_c_at
-from tests.peers import JOB, Reply, a_job, accepted, answering, items, problem, told
+from tests.peers import JOB, Reply, a_job, accepted, answering, items, job_reply, problem
 
 BATCH = a_batch(*(a_case(n) for n in range(3)))
 LINES = b"".join(json.dumps(a_case(n)).encode() + b"\n" for n in range(3))
@@ -40,7 +40,7 @@ def test_a_file_is_sent_as_it_is_and_its_job_followed_to_the_end(
     carecase: Carecase, tmp_path: Path, content: bytes, kind: str, encoding: str | None
 ) -> None:
     (tmp_path / "batch").write_bytes(content)
-    with answering(accepted(), told(state="running"), told(**DONE)) as peer:
+    with answering(accepted(), job_reply(state="running"), job_reply(**DONE)) as peer:
         ran = carecase("submit", "batch", "--url", peer.url, "--database", "d", "--api-key", "k", "--token", "t")
     assert (ran.status, ran.out) == (0, SUMMARY + "\n")
     assert re.fullmatch(ACCEPTED + RATE, ran.err), ran.err
@@ -74,7 +74,7 @@ def test_the_status_says_if_all_was_applied_and_the_advice_what_to_type(
     carecase: Carecase, tmp_path: Path, last: dict[str, Any], status: int, count: int
 ) -> None:
     (tmp_path / "batch").write_bytes(BATCH)
-    with answering(accepted(), told(**last)) as peer:
+    with answering(accepted(), job_reply(**last)) as peer:
         ran = carecase("submit", "batch", "--url", peer.url)
     advice = (
         f"{count} not applied. To see which, and why: carecase result {JOB} --failed\n"
@@ -88,7 +88,7 @@ def test_the_status_says_if_all_was_applied_and_the_advice_what_to_type(
 def test_what_is_too_large_goes_in_parts_under_keys_of_their_own(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "batch").write_bytes(LINES)
     replies = [problem(413), problem(413), accepted(job_id="1", total=2), accepted(job_id="2", total=1)]
-    finals = [told(job_id="1", total=2, created=2), told(job_id="2", total=1, failed=1)]
+    finals = [job_reply(job_id="1", total=2, created=2), job_reply(job_id="2", total=1, failed=1)]
     with answering(*replies, *finals) as peer:
         ran = carecase("submit", "batch", "--idempotency-key", "k", "--url", peer.url)
     assert ran.status == 1
@@ -111,7 +111,7 @@ def test_what_is_too_large_goes_in_parts_under_keys_of_their_own(carecase: Carec
 
 
 def test_a_pipe_is_sent_as_an_array(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:
-    with answering(accepted(), told(**DONE)) as peer:
+    with answering(accepted(), job_reply(**DONE)) as peer:
         piped(monkeypatch, gzip.compress(LINES))
         ran = carecase("submit", "-", "--url", peer.url)
     assert (ran.status, ran.out) == (0, SUMMARY + "\n")
@@ -127,7 +127,7 @@ def test_a_pipe_that_must_go_as_a_whole_has_a_bound(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch, beyond: int
 ) -> None:
     piped(monkeypatch, BATCH + b" " * (STRICT_BYTES - len(BATCH) + beyond))
-    with answering(accepted(), told(**DONE)) as peer:
+    with answering(accepted(), job_reply(**DONE)) as peer:
         ran = carecase("submit", "-", "--strict", "--url", peer.url)
         if not beyond:
             assert (ran.status, len(peer.received[0].body)) == (0, STRICT_BYTES)
@@ -158,7 +158,7 @@ ONE, TWO = accepted(job_id="1", total=2), accepted(job_id="2", total=1)
 
 
 @pytest.mark.parametrize(
-    ("replies", "said"),
+    ("replies", "expected"),
     [
         ([Reply(202, silence_s=300)], [OUTSTANDING]),
         (
@@ -180,13 +180,13 @@ ONE, TWO = accepted(job_id="1", total=2), accepted(job_id="2", total=1)
     ids=["nothing", "one", "two"],
 )
 def test_ctrl_c_says_what_was_accepted_and_goes_on(
-    carecase: Carecase, tmp_path: Path, replies: list[Reply], said: list[str]
+    carecase: Carecase, tmp_path: Path, replies: list[Reply], expected: list[str]
 ) -> None:
     (tmp_path / "batch").write_bytes(LINES)
     with answering(*replies) as peer, ctrl_c_at(peer, len(replies)):
         ran = carecase("submit", "batch", "--url", peer.url)
     assert (ran.status, ran.out) == (130, "")
-    assert ran.err.splitlines()[-len(said) :] == said
+    assert ran.err.splitlines()[-len(expected) :] == expected
     assert ran.err.count("Interrupted.") == 1
 
 
@@ -216,7 +216,7 @@ def test_a_file_that_is_refused_is_reported_and_nothing_else(carecase: Carecase,
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "text"),
     [
         ("b.json.gz", LINES, "b.json.gz is not gzip, despite its name; it is sent by its content."),
         ("b.zst", gzip.compress(LINES), "b.zst is not zstd, despite its name; it is sent by its content."),
@@ -227,13 +227,13 @@ def test_a_file_that_is_refused_is_reported_and_nothing_else(carecase: Carecase,
     ids=["no gzip", "no zstd", "in capitals", "gzip", "gzip without a name"],
 )
 def test_a_name_that_misleads_is_reported(
-    carecase: Carecase, tmp_path: Path, name: str, content: bytes, said: str | None
+    carecase: Carecase, tmp_path: Path, name: str, content: bytes, text: str | None
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with answering(accepted()) as peer:
         ran = carecase("submit", name, "--no-watch", "--url", peer.url)
     assert ran.status == 0
-    assert ran.err.splitlines()[:1] == [said] if said else "despite" not in ran.err
+    assert ran.err.splitlines()[:1] == [text] if text else "despite" not in ran.err
     assert peer.received[0].body == content
 
 
@@ -264,7 +264,7 @@ def test_what_is_validated_is_reported_item_by_item(carecase: Carecase, tmp_path
 
 def test_after_a_good_dry_run_the_command_that_applies_it_is_shown(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "batch").write_bytes(LINES)
-    final = told(total=3, created=3, dryRun=True)
+    final = job_reply(total=3, created=3, dryRun=True)
     with answering(accepted(total=3, dryRun=True), final, items(pages=(1, 1))) as peer:
         ran = carecase("submit", "batch", "--dry-run", "--strict", "--care-plan", "5", "--url", peer.url)
     assert ran.status == 0, ran.err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.builders import a_batch, a_case
 from tests.integration.cli.commands import Carecase
-from tests.peers import JOB, Reply, accepted, answering, items, told
+from tests.peers import JOB, Reply, accepted, answering, items, job_reply
 
 MAPPING = 'columns = { "Case" = "case_Key", "DNC" = "do_Not_Contact" }\nconstants = { carePlan_Key = 5 }\n'
 ROWS = b"Case,DNC\n1,false\n\n2,true\n"
@@ -36,7 +36,7 @@ def test_rows_of_a_pipe_are_sent_as_the_cases_that_they_become(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(ROWS))))
-    with answering(accepted(total=2), told(total=2, created=1, failed=1)) as peer:
+    with answering(accepted(total=2), job_reply(total=2, created=1, failed=1)) as peer:
         ran = carecase("submit", "-", *BY_MAPPING, peer.url)
     assert (ran.status, "completed: 2 of 2 (1 created" in ran.out) == (1, True)
     assert json.loads(peer.received[0].body) == SENT
@@ -67,7 +67,7 @@ def test_a_dry_run_and_validation_without_the_database_exclude_each_other(careca
 
 def test_what_a_dry_run_would_not_apply_cannot_be_retried(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "batch").write_bytes(a_batch(*(a_case(n) for n in range(3))))
-    replies: list[Reply] = [accepted(dryRun=True), told(created=2, failed=1, dryRun=True)]
+    replies: list[Reply] = [accepted(dryRun=True), job_reply(created=2, failed=1, dryRun=True)]
     with answering(*replies) as peer:
         ran = carecase("submit", "batch", "--dry-run", "--url", peer.url)
     assert ran.status == 1

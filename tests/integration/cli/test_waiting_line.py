@@ -56,16 +56,16 @@ def test_what_ends_in_time_is_as_it_would_be_without_a_deadline(
 
 
 def test_a_long_wait_is_reported_once_while_it_lasts(capsys: pytest.CaptureFixture[str]) -> None:
-    said: list[str] = []
+    written: list[str] = []
 
     def is_told() -> bool:
-        said.append(capsys.readouterr().err)
-        return any(said)
+        written.append(capsys.readouterr().err)
+        return any(written)
 
     with deadline("the answer of it", 60):
         eventually(is_told)
         system_sleep(timedelta(milliseconds=50))  # it could be said again meanwhile
-    assert "".join(said) + capsys.readouterr().err == TEXT.format(60)
+    assert "".join(written) + capsys.readouterr().err == TEXT.format(60)
 
 
 def test_silence_is_reported_only_if_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,8 +73,8 @@ def test_silence_is_reported_only_if_nothing_moves(capsys: pytest.CaptureFixture
         moved()
     assert capsys.readouterr().err == ""
     with Silence("still waiting", after_s=0.01):
-        said = eventually(lambda: capsys.readouterr().err)
-    assert said == "still waiting\n"
+        output = eventually(lambda: capsys.readouterr().err)
+    assert output == "still waiting\n"
 
 
 def test_what_moves_again_and_again_is_not_reported_however_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,9 +109,9 @@ def test_a_request_that_takes_long_is_shown_with_what_it_asks_and_for_how_long(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     notice = request_notice("http://h", 7.5)
-    held = Request("GET", "/jobs", long_poll=timedelta(seconds=3600))
-    with notice(held), notice(Request("PUT", "/care-cases-batch")):
-        said = eventually(lambda: capsys.readouterr().err)
-    assert said + capsys.readouterr().err == (
+    long_poll = Request("GET", "/jobs", long_poll=timedelta(seconds=3600))
+    with notice(long_poll), notice(Request("PUT", "/care-cases-batch")):
+        output = eventually(lambda: capsys.readouterr().err)
+    assert output + capsys.readouterr().err == (
         "Waiting for http://h to answer PUT /care-cases-batch; giving up after 7.5 s (--timeout).\n"
     ), "a service that holds its answer as it was asked to is not told of"

@@ -17,7 +17,6 @@ from tests.services import Services
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.contradictions import OUTBOX_LEASE
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.outbox import DeliveryFailure, DeliveryVerdict, JobEvent, Outbox
 
@@ -48,11 +47,10 @@ def ended(
         new = replace(a_new_job(), webhooks="crm:completed")
         store.batches.admit(new, {0: b"p"})
         store.leases.complete(ChunkRef(new.job_id, 0), ChunkResult(b"o", {"created": 1}))
-        store.client.close()
-        outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+        outbox = Outbox(store.client)
         found: Any = outbox.next_event("crm", "tests", OUTBOX_LEASE)
         assert outbox.note("crm", "tests", found[0], verdict, DeliveryFailure("status 500", kept=10, pause=pause))
-        outbox.close()
+        store.client.close()
         event: JobEvent = found[0]
         return event
 
@@ -69,8 +67,8 @@ def test_how_a_webhook_stands(
     ended(DeliveryVerdict.DISABLED)
     ran = carecase("webhooks", "list")
     assert (ran.status, "it answered 410; enable it: carecase webhooks replay crm" in ran.out) == (1, True)
-    (told,) = json.loads(carecase("webhooks", "list", "--json").out)
-    assert (told["waiting"], told["delivered"], told["reason"]) == (1, 1, "status 500")
+    (document,) = json.loads(carecase("webhooks", "list", "--json").out)
+    assert (document["waiting"], document["delivered"], document["reason"]) == (1, 1, "status 500")
 
 
 def test_a_webhook_that_fails_is_told_of_with_the_reason_and_since_when(
@@ -95,8 +93,8 @@ def test_a_webhook_without_secrets_here_is_told_of_but_does_not_fail(
 
 def test_without_webhooks_it_says_how_one_is_configured(carecase: Carecase) -> None:
     ran = carecase("webhooks", "list")
-    said = "no webhook is configured; see [webhooks.NAME] in the configuration\n"
-    assert (ran.status, ran.out, ran.err) == (0, "", said)
+    text = "no webhook is configured; see [webhooks.NAME] in the configuration\n"
+    assert (ran.status, ran.out, ran.err) == (0, "", text)
     assert carecase("webhooks", "list", "--json").out == "[]\n"
 
 
@@ -123,8 +121,8 @@ def test_a_test_is_sent_from_here(
     assert (ran.status, "CARECASE_WEBHOOKS_CRM_SECRETS" in ran.err) == (2, True)
     monkeypatch.setenv("CARECASE_WEBHOOKS_CRM_SECRETS", SECRET)
     receiver.answers.append((500, {}))
-    told = [(ran.status, ran.out) for ran in (carecase("webhooks", "test", "crm") for _ in range(2))]
-    assert told == [(1, "answered with 500\n"), (0, "answered with 204\n")]
+    ends = [(ran.status, ran.out) for ran in (carecase("webhooks", "test", "crm") for _ in range(2))]
+    assert ends == [(1, "answered with 500\n"), (0, "answered with 204\n")]
     assert [one.content["type"] for one in receiver.received] == ["webhook.test", "webhook.test"]
 
 
@@ -134,8 +132,8 @@ def test_a_pause_that_the_receiver_asked_for_is_shown(
     ended(DeliveryVerdict.AGAIN, timedelta(minutes=5))
     ran = carecase("webhooks", "list")
     assert (ran.status, "; paused until " in ran.out) == (1, True)
-    (told,) = json.loads(carecase("webhooks", "list", "--json").out)
-    assert told["pausedUntil"].endswith("Z")
+    (document,) = json.loads(carecase("webhooks", "list", "--json").out)
+    assert document["pausedUntil"].endswith("Z")
     carecase("webhooks", "replay", "crm")
     assert json.loads(carecase("webhooks", "list", "--json").out)[0]["pausedUntil"] is None
 

@@ -75,13 +75,13 @@ def test_a_file_moves_after_its_acknowledgement_is_there(
     (tmp_path / "a.csv").write_text("1\n")
     (taken,) = folder.taken(0, 0)
 
-    def told() -> Iterator[bytes]:
+    def acknowledgement() -> Iterator[bytes]:
         yield ACK
         assert taken.exists(), "a process that dies here leaves it to the next one"
         assert list((tmp_path / place).iterdir()) == [], "an acknowledgement is there whole or not at all"
         yield b"0,1,201,\r\n"
 
-    assert folder.file_away(taken, DIGEST, told(), is_done) == tmp_path / place / "a.csv"
+    assert folder.file_away(taken, DIGEST, acknowledgement(), is_done) == tmp_path / place / "a.csv"
     assert (tmp_path / place / "a.csv").read_text() == "1\n"
     assert (tmp_path / place / "a.csv.ack.csv").read_bytes() == ACK + b"0,1,201,\r\n"
     assert folder.taken(9, 0) == []

@@ -75,8 +75,8 @@ def test_a_row_that_is_larger_than_any_case_is_refused(tmp_path: Path) -> None:
     parquet.write_table(arrow.table(columns), tmp_path / "large.parquet")
     with pytest.raises(BatchUnreadable) as refused:
         list(items_of_file(RowFile(tmp_path / "large.parquet")))
-    said = "has a row that is too large for a case. Remove what is not a case, or save the file as CSV."
-    assert str(refused.value) == f"{tmp_path / 'large.parquet'}: {said}"
+    text = "has a row that is too large for a case. Remove what is not a case, or save the file as CSV."
+    assert str(refused.value) == f"{tmp_path / 'large.parquet'}: {text}"
 
 
 def test_a_reader_that_is_killed_within_its_rows_ends_the_file_and_not_the_command(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.peers import JOB, Reply, a_job, answering, problem, told
+from tests.peers import JOB, Reply, a_job, answering, job_reply, problem
 
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect_async, connect_to
@@ -51,7 +51,7 @@ def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event(is_async
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_job_of_which_nothing_more_is_told_is_read_instead(is_async: bool) -> None:
-    names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(204), told(created=3))
+    names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(204), job_reply(created=3))
     assert (names, sent) == (["progress"], [None, "1", None])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.peers import JOB, Peer, Reply, accepted, answering, items, problem, told
+from tests.peers import JOB, Peer, Reply, accepted, answering, items, job_reply, problem
 
 from carecase_worker.client.api import connect, connect_async
 from carecase_worker.client.documents import Job
@@ -21,7 +21,7 @@ NEW = "0199c0de-0000-7000-8000-000000000002"
 
 def the_job(body: bytes = LINES, **members: Any) -> Reply:
     digest = hashlib.sha256(body).hexdigest()
-    return told(
+    return job_reply(
         total=4, failed=2, created=1, cancelled=1, bodySha256=digest, carePlanKey=5, database="other", **members
     )
 
@@ -114,7 +114,7 @@ def test_rows_are_asked_for_by_their_lines(tmp_path: Path, is_async: bool) -> No
     for item, line in zip(rows.body["data"], (2, 4), strict=True):
         item["line"] = line
     digest = hashlib.sha256(body).hexdigest()
-    with answering(told(total=2, failed=1, created=1, bodySha256=digest), rows) as peer:
+    with answering(job_reply(total=2, failed=1, created=1, bodySha256=digest), rows) as peer:
         written = called(peer.url, is_async, "write_failed", JOB, RowFile(tmp_path / "cases.csv"))
     assert written.path.read_text().splitlines()[1:] == ["2,5,no,1,4,422,do_Not_Contact: must be true or false"]
 

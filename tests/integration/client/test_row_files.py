@@ -151,8 +151,8 @@ def test_text_is_sent_as_it_is_unless_its_mapping_is_known_here(tmp_path: Path, 
 
 def test_episodes_are_read_by_the_mapping_that_is_shipped(tmp_path: Path) -> None:
     (tmp_path / "episodes.ndjson").write_bytes(b'{"resourceType":"EpisodeOfCare","id":"37","status":"active"}\n')
-    (told,) = cases(RowFile(tmp_path / "episodes.ndjson", EpisodeMapping().of_care_plan(5)))
-    assert (told["case_Key"], told["carePlan_Key"], told["case_Status"]) == (37, 5, "ACTIVE")
+    (case,) = cases(RowFile(tmp_path / "episodes.ndjson", EpisodeMapping().of_care_plan(5)))
+    assert (case["case_Key"], case["carePlan_Key"], case["case_Status"]) == (37, 5, "ACTIVE")
 
 
 def test_a_mapping_of_the_service_is_not_known_here(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.acceptance.system import eventually
 from tests.builders import a_case
-from tests.peers import JOB, Received, Reply, a_job, accepted, answering, items, problem, told
+from tests.peers import JOB, Received, Reply, a_job, accepted, answering, items, job_reply, problem
 
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async, connect_to
@@ -70,7 +70,7 @@ def replies() -> list[Reply]:
     ]
     pages = [items((n, 422, "no"), pages=(n, 2), indexes=(n,)) for n in (1, 2)]
     validated = items(*[(n, 200, "Valid") for n in range(3)])
-    return [*[accepted()] * 3, validated, *pages, *[told(created=3)] * 3, *[accepted()] * 2, *listed, Reply(204)]
+    return [*[accepted()] * 3, validated, *pages, *[job_reply(created=3)] * 3, *[accepted()] * 2, *listed, Reply(204)]
 
 
 def essence(one: Received) -> tuple[str, dict[str, str], bytes]:
@@ -122,19 +122,19 @@ def test_without_blocking_cases_may_come_from_anywhere_where_they_may_with_it(tm
     bodies = [json.dumps(some, separators=(",", ":")).encode() for some in (CASES[:2], CASES[2:], CASES)]
     for cases in (CASES, file):
         with answering(accepted(), accepted(), items(*[(n, 200, "Valid") for n in range(3)])) as peer:
-            told = asyncio.run(sent_without_blocking(peer.url, cases))
+            results = asyncio.run(sent_without_blocking(peer.url, cases))
         assert [json.loads(one.body) for one in peer.received] == list(map(json.loads, bodies))
-        assert [one.index for one in told] == [0, 1, 2]
+        assert [one.index for one in results] == [0, 1, 2]
 
 
 def test_of_more_than_the_service_validates_at_once_each_part_is_counted_on() -> None:
     parts = [items(*[(n, 200, "Valid") for n in range(20_000)]), items((20_000, 422, "no"))]
     with answering(*parts) as peer, connect(peer.url) as client:
-        told = list(client.validate({"case_Key": n} for n in range(20_001)))
+        results = list(client.validate({"case_Key": n} for n in range(20_001)))
     assert peer.calls == ["PUT /care-cases-batch?validateOnly=true"] * 2
     assert [len(json.loads(one.body)) for one in peer.received] == [20_000, 1]
-    assert [one.index for one in told] == list(range(20_001))
-    assert told[-1] == ItemResult(20_000, 20_000, 422, "no")
+    assert [one.index for one in results] == list(range(20_001))
+    assert results[-1] == ItemResult(20_000, 20_000, 422, "no")
 
 
 def test_a_batch_is_sent_whole_again_after_a_refusal() -> None:
@@ -228,7 +228,7 @@ def test_a_service_that_does_not_answer_is_reported_with_how() -> None:
 
 @pytest.mark.parametrize("silence_s", [0.0, 0.6])
 def test_a_long_poll_may_take_longer_than_the_service_may_be_silent(silence_s: float) -> None:
-    late = replace(told(created=3), silence_s=silence_s)
+    late = replace(job_reply(created=3), silence_s=silence_s)
     with answering(late) as peer, connect_to(Access(peer.url), ONCE) as client:
         assert client.job(JOB, within=20).final
 
@@ -236,7 +236,7 @@ def test_a_long_poll_may_take_longer_than_the_service_may_be_silent(silence_s: f
 def test_silence_counts_against_the_patience_of_a_call() -> None:
     """One silence of all the time that there is, and no second try."""
     policy = RetryPolicy(tries=100, silence=timedelta(seconds=0.4), within=timedelta(seconds=0.4))
-    with answering(*[replace(told(), silence_s=60)] * 2) as peer:
+    with answering(*[replace(job_reply(), silence_s=60)] * 2) as peer:
         with pytest.raises(ServiceUnreachable), connect_to(Access(peer.url), policy) as client:
             client.job(JOB)
         eventually(lambda: peer.received, what="the request was seen")
@@ -287,13 +287,13 @@ def test_credentials_that_no_header_can_carry_are_refused_without_being_shown(na
 
 
 def test_a_service_behind_a_prefix_is_asked_there() -> None:
-    with answering(told(created=3), accepted()) as peer, connect(f"{peer.url}/behind/it") as client:
+    with answering(job_reply(created=3), accepted()) as peer, connect(f"{peer.url}/behind/it") as client:
         client.job(JOB)
         client.submit(CASES)
     assert peer.calls == [f"GET /behind/it/jobs/{JOB}", "PUT /behind/it/care-cases-batch"]
 
 
 def test_no_credentials_are_sent_that_were_not_given() -> None:
-    with answering(told(created=3)) as peer, connect(peer.url) as client:
+    with answering(job_reply(created=3)) as peer, connect(peer.url) as client:
         client.job(JOB)
     assert not {"x-api-key", "authorization", "vbasoftware-database"} & peer.received[0].headers.keys()

@@ -17,10 +17,10 @@ def refusal(place: Path, *options: str, **variables: str) -> str:
     """The first line that `carecase up` says as it refuses to start."""
     ran = run("up", *options, cwd=place, variables=variables)
     assert (ran.returncode, ran.stdout.splitlines()[1:]) == (2, [])
-    told, used = ran.stderr.splitlines()
+    lines, used = ran.stderr.splitlines()
     assert used.startswith("Configuration used: ")
     assert not list(place.rglob("stack.json"))
-    return told
+    return lines
 
 
 @pytest.mark.parametrize("sign", ["?", "#", "%"])
@@ -60,12 +60,12 @@ def test_a_disk_that_is_too_small_is_reported(tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk], check=False).returncode:
         pytest.skip("this root may not mount a disk")
     try:
-        told = refusal(tmp_path, "--data-dir", "disk", TMPDIR=str(tmp_path))
+        output = refusal(tmp_path, "--data-dir", "disk", TMPDIR=str(tmp_path))
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
     text = "are free on this disk, 500 are needed. Free some, or choose a directory on another disk with --data-dir."
-    free = told.removeprefix(f"{disk}: ").removesuffix(f" MiB {text}")
-    assert told == f"{disk}: {free} MiB {text}"
+    free = output.removeprefix(f"{disk}: ").removesuffix(f" MiB {text}")
+    assert output == f"{disk}: {free} MiB {text}"
     assert 0 < int(free) <= 8
 
 

@@ -112,8 +112,8 @@ def test_the_lock_of_a_server_that_runs_stays(tmp_path: Path) -> None:
 def test_a_cluster_that_cannot_be_made_is_reported_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StackError) as raised:
         postgres(tmp_path / "postgres", 5433, "", tmp_path / "log", ENVIRONMENT)  # initdb refuses an empty password
-    told, *reason = str(raised.value).splitlines()
-    assert told == "PostgreSQL could not make its data directory."
+    lines, *reason = str(raised.value).splitlines()
+    assert lines == "PostgreSQL could not make its data directory."
     assert any("password" in line for line in reason)
     assert list(tmp_path.iterdir()) == []
 
@@ -126,8 +126,8 @@ def test_what_is_left_of_a_cluster_whose_making_was_cut_off_is_made_anew(tmp_pat
     postgres(left.parent, 5433, "password", tmp_path / "log", ENVIRONMENT)
     assert not left.exists()
     assert (left.parent / "PG_VERSION").read_text() == "18\n"
-    held = left.parent.stat()
-    assert (stat.S_IMODE(held.st_mode), held.st_uid) == (0o700, pwd.getpwnam("embedded_postgres").pw_uid)
+    status = left.parent.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, pwd.getpwnam("embedded_postgres").pw_uid)
     assert stat.S_IMODE(private.stat().st_mode) == 0o701, "its user may pass, and not look around"
     assert [path.name for path in private.iterdir()] == ["postgres"], "the password is nowhere"
 

@@ -190,11 +190,11 @@ def port_of(server: socket.socket) -> int:
 def free_ports() -> Iterator[Ports]:
     """Ports of an earlier start on which nobody listens now, nor will: they are bound, so nobody else is given them."""
     with ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in fields(Ports)]
-        for one in held:
+        sockets = [stack.enter_context(socket.socket()) for _ in fields(Ports)]
+        for one in sockets:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind(("127.0.0.1", 0))
-        yield Ports(*map(port_of, held))
+        yield Ports(*map(port_of, sockets))
 
 
 def test_the_ports_of_the_last_start_are_taken_again_where_they_are_free() -> None:

@@ -18,35 +18,35 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 NEVER = UUID(int=7 << 76 | 2 << 62)
 
 
-def require(answer: httpx.Response, status: int, headers: dict[str, str], document: Any) -> None:
+def require(response: httpx.Response, status: int, headers: dict[str, str], document: Any) -> None:
     """Fail unless an answer is exactly this. Its `Date` may be any, and its length is that of its body."""
-    told = dict(answer.headers)
-    assert told.pop("date").endswith(" GMT")
-    if told.get("transfer-encoding") == "chunked":
-        del told["transfer-encoding"]
+    actual = dict(response.headers)
+    assert actual.pop("date").endswith(" GMT")
+    if actual.get("transfer-encoding") == "chunked":
+        del actual["transfer-encoding"]
     elif status not in (204, 304):
-        assert int(told.pop("content-length")) == len(answer.content)
-    assert answer.status_code == status, answer.text
-    assert told == {**GUARDED, **headers}
-    assert (answer.json() if answer.content else None) == document
+        assert int(actual.pop("content-length")) == len(response.content)
+    assert response.status_code == status, response.text
+    assert actual == {**GUARDED, **headers}
+    assert (response.json() if response.content else None) == document
 
 
-def problem(answer: httpx.Response, kind: str, title: str, detail: str, instance: str) -> dict[str, Any]:
+def problem(response: httpx.Response, kind: str, title: str, detail: str, instance: str) -> dict[str, Any]:
     """The envelope of a problem."""
-    activity = answer.json()["debug"]["activityID"]
+    activity = response.json()["debug"]["activityID"]
     assert UUID(activity).version == 7
-    members = {"type": f"urn:carecase:problem:{kind}", "title": title, "status": answer.status_code}
+    members = {"type": f"urn:carecase:problem:{kind}", "title": title, "status": response.status_code}
     error = {**members, "detail": detail, "instance": instance}
     return {"data": None, "error": error, "debug": {"activityID": activity}}
 
 
-def job_of(told: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def job_of(members: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """The document of a job that was sent by `Intake.send` without more; what only it can know is taken from it."""
-    job_id, path = told["jobId"], f"/jobs/{told['jobId']}"
+    job_id, path = members["jobId"], f"/jobs/{members['jobId']}"
     assert UUID(job_id).version == 7
-    assert isinstance(told["sequence"], int) or changes.get("database") == "third"
-    assert re.fullmatch("[0-9a-f]{64}", told["bodySha256"])
-    moments = {name: told[name] for name in ("submittedAt", "startedAt", "finishedAt", "expiresAt")}
+    assert isinstance(members["sequence"], int) or changes.get("database") == "third"
+    assert re.fullmatch("[0-9a-f]{64}", members["bodySha256"])
+    moments = {name: members[name] for name in ("submittedAt", "startedAt", "finishedAt", "expiresAt")}
     final = changes.get("state") in ("completed", "cancelled")
     assert [moment is not None for moment in moments.values()] == [True, final, final, final]
     assert all(moment is None or MOMENT.fullmatch(moment) for moment in moments.values())
@@ -58,19 +58,19 @@ def job_of(told: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "carePlanKey": None,
         "total": 1,
         **counts,
-        "bodySha256": told["bodySha256"],
-        "sequence": told["sequence"],
+        "bodySha256": members["bodySha256"],
+        "sequence": members["sequence"],
         **moments,
         "links": {"self": path, "result": f"{path}/result"},
         **changes,
     }
 
 
-def accepted(answer: httpx.Response, **changes: Any) -> tuple[dict[str, str], dict[str, Any]]:
+def accepted(response: httpx.Response, **changes: Any) -> tuple[dict[str, str], dict[str, Any]]:
     """Headers and document of a 202."""
-    job = answer.json()["job"]
-    assert 1 <= int(answer.headers["retry-after"]) <= 60
-    headers = {**JSON, "location": f"/jobs/{job['jobId']}", "retry-after": answer.headers["retry-after"]}
+    job = response.json()["job"]
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+    headers = {**JSON, "location": f"/jobs/{job['jobId']}", "retry-after": response.headers["retry-after"]}
     envelope = {"data": None, "error": None, "debug": {"activityID": job["jobId"]}}
     return headers, {**envelope, "job": job_of(job, **changes)}
 

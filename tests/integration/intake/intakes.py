@@ -75,9 +75,9 @@ class Intake:
     def send(self, *cases: dict[str, Any], path: str = "/care-cases-batch", **headers: str) -> str:
         """The job of a batch that is accepted."""
         with self.client(**headers) as client:
-            answer = client.put(path, content=a_batch(*(cases or (a_case(),))))
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["job"]["jobId"])
+            response = client.put(path, content=a_batch(*(cases or (a_case(),))))
+        assert response.status_code == 202, response.text
+        return str(response.json()["job"]["jobId"])
 
     def finish(self, job_id: str, outcomes: Sequence[Outcome] = (CREATED,), first_key: int = 1) -> None:
         """Have this become of the items of a job, as a worker would; the keys count up."""
@@ -85,12 +85,12 @@ class Intake:
         self.store.leases.claim(ChunkRef(job_id, 0), "tests")
         for number in range(len(job.chunk_firsts)):
             places = job.places_of(number)
-            told = [outcomes[place] for place in places]
-            done = ChunkOutcomes([first_key + place for place in places], told)
+            outcomes_of_places = [outcomes[place] for place in places]
+            done = ChunkOutcomes([first_key + place for place in places], outcomes_of_places)
             counts: dict[str, int] = {}
-            for outcome in told:
+            for outcome in outcomes_of_places:
                 counts[outcome.kind.counted_as] = counts.get(outcome.kind.counted_as, 0) + 1
-            retryable = any(outcome.kind.retryable for outcome in told)
+            retryable = any(outcome.kind.retryable for outcome in outcomes_of_places)
             self.store.leases.complete(ChunkRef(job_id, number), ChunkResult(pack_done(done), counts, retryable))
 
 

@@ -64,10 +64,10 @@ def test_who_is_let_in_does_not_wait(servers: Services) -> None:
 def test_others_come_in_while_a_refusal_is_delayed(servers: Services) -> None:
     async def come_in() -> str:
         door = admittance(servers, FOR_EVER, "both")
-        held = [asyncio.create_task(door.admit("wrong", None, None, ignore)) for _ in range(100)]
+        tasks = [asyncio.create_task(door.admit("wrong", None, None, ignore)) for _ in range(100)]
         caller = await door.admit(KEYS["ann"], None, None, ignore)
-        assert not any(one.done() for one in held)
-        for one in held:
+        assert not any(one.done() for one in tasks)
+        for one in tasks:
             one.cancel()
         return caller.client
 

@@ -36,57 +36,57 @@ def intake(servers: Services) -> Iterator[Intake]:
 
 def test_a_batch_is_accepted_with_its_job_and_where_to_find_it(intake: Intake) -> None:
     with intake.client() as client:
-        answer = client.put("/care-cases-batch", content=a_batch(a_case()))
-        require(answer, 202, *accepted(answer))
+        response = client.put("/care-cases-batch", content=a_batch(a_case()))
+        require(response, 202, *accepted(response))
         headers = {"prefer": "respond-async, handling=strict, wait=0", "accept": "text/plain"}
-        answer = client.put("/care-cases-batch", content=a_batch(a_case()), headers=headers)
-        told, document = accepted(answer)
-        told |= {"preference-applied": "respond-async, wait=0, handling=strict"}
-        require(answer, 202, {**told, "content-type": "text/plain; charset=utf-8"}, document)
+        response = client.put("/care-cases-batch", content=a_batch(a_case()), headers=headers)
+        actual, document = accepted(response)
+        actual |= {"preference-applied": "respond-async, wait=0, handling=strict"}
+        require(response, 202, {**actual, "content-type": "text/plain; charset=utf-8"}, document)
         sent = a_batch(a_case(7), {}, a_case(8, case_Status="x" * 9))
-        answer = client.put("/care-cases-batch?validateOnly=true", content=sent)
+        response = client.put("/care-cases-batch?validateOnly=true", content=sent)
         items = (
             item(7, 200, "Valid"),
             item(None, 422, "case_Key: is required; carePlan_Key: is required; do_Not_Contact: is required"),
             item(8, 422, INVALID.body),
         )
-        require(answer, 207, JSON, multi_status(answer.json()["debug"]["activityID"], *items))
+        require(response, 207, JSON, multi_status(response.json()["debug"]["activityID"], *items))
 
 
 def test_a_batch_for_a_database_that_is_not_settled_yet_is_accepted_without_a_sequence(intake: Intake) -> None:
     with intake.client() as client:
         headers = {"vbasoftware-database": "third"}
         sent = a_batch(a_case(), a_case(2), a_case(3))
-        answer = client.put("/care-plans/-5/cases-batch", content=sent, headers=headers)
+        response = client.put("/care-plans/-5/cases-batch", content=sent, headers=headers)
         changes = {"total": 3, "carePlanKey": -5, "database": "third", "sequence": None}
-        require(answer, 202, *accepted(answer, **changes))
-        assert answer.json()["job"]["bodySha256"] == sha256(sent).hexdigest()
+        require(response, 202, *accepted(response, **changes))
+        assert response.json()["job"]["bodySha256"] == sha256(sent).hexdigest()
 
 
 def test_an_open_job_is_shown_with_its_progress(intake: Intake) -> None:
     job_id = intake.send()
     with intake.client() as client:
-        answer = client.get(f"/jobs/{job_id}")
-        document = job_of(answer.json()["data"])
-        told = {"etag": f'"queued-0-{document["sequence"]}"', "vary": "Accept"}
-        told["retry-after"] = answer.headers["retry-after"]
+        response = client.get(f"/jobs/{job_id}")
+        document = job_of(response.json()["data"])
+        expected = {"etag": f'"queued-0-{document["sequence"]}"', "vary": "Accept"}
+        expected["retry-after"] = response.headers["retry-after"]
         envelope = {"data": document, "error": None, "debug": {"activityID": job_id}}
-        require(answer, 200, {**JSON, **told}, envelope)
-        same = client.get(f"/jobs/{job_id}", headers={"if-none-match": told["etag"], "prefer": "wait=0"})
-        require(same, 304, {**told, "preference-applied": "wait=0"}, None)
-        answer = client.get(f"/jobs/{job_id}/result")
-        require(answer, 202, *accepted(answer))
-        answer = client.post(f"/jobs/{job_id}/retry")
+        require(response, 200, {**JSON, **expected}, envelope)
+        same = client.get(f"/jobs/{job_id}", headers={"if-none-match": expected["etag"], "prefer": "wait=0"})
+        require(same, 304, {**expected, "preference-applied": "wait=0"}, None)
+        response = client.get(f"/jobs/{job_id}/result")
+        require(response, 202, *accepted(response))
+        response = client.post(f"/jobs/{job_id}/retry")
         words = "The job is not final yet. Wait for it, or cancel it first."
-        require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, f"/jobs/{job_id}/retry"))
+        require(response, 409, JSON, problem(response, "job-conflict", "Conflict", words, f"/jobs/{job_id}/retry"))
         for _ in range(2):
-            answer = client.delete(f"/jobs/{job_id}")
-            require(answer, 202, *accepted(answer, state="cancelling"))
+            response = client.delete(f"/jobs/{job_id}")
+            require(response, 202, *accepted(response, state="cancelling"))
         intake.finish(job_id, [CANCELLED])
-        answer = client.get(f"/jobs/{job_id}")
-        document = job_of(answer.json()["data"], state="cancelled", processed=1, cancelled=1)
-        told = {"etag": f'"cancelled-1-{document["sequence"]}"', "vary": "Accept"}
-        require(answer, 200, {**JSON, **told}, {**envelope, "data": document})
+        response = client.get(f"/jobs/{job_id}")
+        document = job_of(response.json()["data"], state="cancelled", processed=1, cancelled=1)
+        expected = {"etag": f'"cancelled-1-{document["sequence"]}"', "vary": "Accept"}
+        require(response, 200, {**JSON, **expected}, {**envelope, "data": document})
 
 
 def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Services) -> None:
@@ -97,38 +97,38 @@ def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Se
     whole = [item(1 + place, status, text) for place, (status, text) in enumerate(texts.items())]
     compressible = {**JSON, "vary": "Accept, Accept-Encoding"}
     with intake.client(**{"accept-encoding": "identity"}) as client:
-        answer = client.get(path)
+        response = client.get(path)
         document = job_of(
-            answer.json()["data"], state="completed", total=5, processed=5, created=1, superseded=1, failed=3
+            response.json()["data"], state="completed", total=5, processed=5, created=1, superseded=1, failed=3
         )
-        told = {"etag": f'"completed-5-{document["sequence"]}"', "vary": "Accept"}
-        require(answer, 200, {**JSON, **told}, {"data": document, "error": None, "debug": {"activityID": job_id}})
-        answer = client.delete(path)
+        expected = {"etag": f'"completed-5-{document["sequence"]}"', "vary": "Accept"}
+        require(response, 200, {**JSON, **expected}, {"data": document, "error": None, "debug": {"activityID": job_id}})
+        response = client.delete(path)
         words = "The job is final: there is nothing left to cancel."
-        require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, path))
+        require(response, 409, JSON, problem(response, "job-conflict", "Conflict", words, path))
 
-        answer = client.get(f"{path}/result", headers={"prefer": "wait=5, respond-async"})
-        require(answer, 207, {**compressible, "preference-applied": "wait=5"}, multi_status(job_id, *whole))
+        response = client.get(f"{path}/result", headers={"prefer": "wait=5, respond-async"})
+        require(response, 207, {**compressible, "preference-applied": "wait=5"}, multi_status(job_id, *whole))
         indexed = [{**one, "index": index} for index, one in enumerate(whole)]
-        answer = client.get(f"{path}/result?page=2&pageSize=2")
+        response = client.get(f"{path}/result?page=2&pageSize=2")
         pages = '{"TotalCount":5,"TotalPages":3,"CurrentPage":2,"PageSize":2}'
-        require(answer, 207, {**compressible, "x-pagination": pages}, multi_status(job_id, *indexed[2:4]))
-        answer = client.get(f"{path}/result?outcome=failed&page=1")
+        require(response, 207, {**compressible, "x-pagination": pages}, multi_status(job_id, *indexed[2:4]))
+        response = client.get(f"{path}/result?outcome=failed&page=1")
         pages = '{"TotalCount":3,"TotalPages":1,"CurrentPage":1,"PageSize":100}'
         failed = [indexed[place] for place in (1, 3, 4)]
-        require(answer, 207, {**compressible, "x-pagination": pages}, multi_status(job_id, *failed))
-        answer = client.get(f"{path}/result?outcome=updated")
-        require(answer, 207, compressible, multi_status(job_id))
+        require(response, 207, {**compressible, "x-pagination": pages}, multi_status(job_id, *failed))
+        response = client.get(f"{path}/result?outcome=updated")
+        require(response, 207, compressible, multi_status(job_id))
         for coding in ("gzip", "zstd"):
-            answer = client.get(f"{path}/result", headers={"accept-encoding": coding})
-            require(answer, 207, {**compressible, "content-encoding": coding}, multi_status(job_id, *whole))
+            response = client.get(f"{path}/result", headers={"accept-encoding": coding})
+            require(response, 207, {**compressible, "content-encoding": coding}, multi_status(job_id, *whole))
 
-        answer = client.post(f"{path}/retry")
-        require(answer, 202, *accepted(answer, total=2))
+        response = client.post(f"{path}/retry")
+        require(response, 202, *accepted(response, total=2))
         again = client.post(f"{path}/retry")
-        require(again, 202, *accepted(answer, total=2))
+        require(again, 202, *accepted(response, total=2))
         again = client.post(f"{path}/retry", headers={"idempotency-key": "another"})
-        require(again, 202, *accepted(answer, total=2))
+        require(again, 202, *accepted(response, total=2))
         another = client.post(f"/jobs/{another_job(intake)}/retry", headers={"idempotency-key": "another"})
         require(another, 202, *accepted(another, total=1))
         other = client.post(f"/jobs/{another_job(intake, 8)}/retry", headers={"idempotency-key": "another"})
@@ -138,9 +138,9 @@ def test_a_final_job_has_its_result_until_it_expires(intake: Intake, servers: Se
 
         elapse(servers.redis_url, intake.store, RETENTION)
         for method, at in (("GET", path), ("GET", f"{path}/result"), ("DELETE", path), ("POST", f"{path}/retry")):
-            answer = client.request(method, at)
+            response = client.request(method, at)
             words = "The job is final and its result is no longer kept."
-            require(answer, 410, JSON, problem(answer, "job-expired", "Gone", words, at))
+            require(response, 410, JSON, problem(response, "job-expired", "Gone", words, at))
 
 
 def another_job(intake: Intake, key: int = 9) -> str:
@@ -171,14 +171,14 @@ def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
     intake.finish(job_id, outcomes)
     path = f"/jobs/{job_id}/retry"
     with intake.client() as client:
-        answer = client.post(path)
+        response = client.post(path)
         if sent_again is None:
             words = "No item of the job failed for a reason other than its content: there is nothing to retry."
-            require(answer, 409, JSON, problem(answer, "job-conflict", "Conflict", words, path))
+            require(response, 409, JSON, problem(response, "job-conflict", "Conflict", words, path))
             return
-        require(answer, 202, *accepted(answer, total=len(sent_again)))
+        require(response, 202, *accepted(response, total=len(sent_again)))
         same = a_batch(*(cases[key - 1] for key in sent_again)).replace(b"}, {", b"},{")
-        assert answer.json()["job"]["bodySha256"] == sha256(same).hexdigest()
+        assert response.json()["job"]["bodySha256"] == sha256(same).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -190,33 +190,33 @@ def test_a_job_of_somebody_else_is_answered_as_one_that_never_was(intake: Intake
     with intake.client("bob") as client:
         for job_id in (str(NEVER), theirs, "no-id", "0", theirs + "0"):
             path = at.format(job_id)
-            answer = client.request(method, path)
-            require(answer, 404, JSON, problem(answer, "job-not-found", "Not Found", "There is no such job.", path))
+            response = client.request(method, path)
+            require(response, 404, JSON, problem(response, "job-not-found", "Not Found", "There is no such job.", path))
 
 
 def test_the_list_of_jobs_is_a_page_of_their_documents(intake: Intake) -> None:
     with intake.client("bob", **{"vbasoftware-database": "second"}) as client:
-        answer = client.get("/jobs")
+        response = client.get("/jobs")
         pages = '{"TotalCount":0,"TotalPages":0,"CurrentPage":1,"PageSize":100}'
-        envelope = {"data": [], "error": None, "debug": answer.json()["debug"]}
-        require(answer, 200, {**JSON, "x-pagination": pages}, envelope)
+        envelope = {"data": [], "error": None, "debug": response.json()["debug"]}
+        require(response, 200, {**JSON, "x-pagination": pages}, envelope)
         job_ids = [client.put("/care-cases-batch", content=a_batch(a_case())).json()["job"]["jobId"] for _ in range(3)]
         intake.finish(job_ids[0])
-        answer = client.get("/jobs?page=2&pageSize=2")
-        (first,) = answer.json()["data"]
+        response = client.get("/jobs?page=2&pageSize=2")
+        (first,) = response.json()["data"]
         pages = '{"TotalCount":3,"TotalPages":2,"CurrentPage":2,"PageSize":2}'
         document = job_of(first, jobId=job_ids[0], database="second", state="completed", processed=1, created=1)
-        envelope = {"data": [document], "error": None, "debug": answer.json()["debug"]}
-        require(answer, 200, {**JSON, "x-pagination": pages}, envelope)
+        envelope = {"data": [document], "error": None, "debug": response.json()["debug"]}
+        require(response, 200, {**JSON, "x-pagination": pages}, envelope)
         assert UUID(envelope["debug"]["activityID"]).version == 7
-        answer = client.get("/jobs?state=queued&database=second&pageSize=1")
+        response = client.get("/jobs?state=queued&database=second&pageSize=1")
         pages = '{"TotalCount":2,"TotalPages":2,"CurrentPage":1,"PageSize":1}'
-        document = job_of(answer.json()["data"][0], jobId=job_ids[2], database="second")
+        document = job_of(response.json()["data"][0], jobId=job_ids[2], database="second")
         require(
-            answer,
+            response,
             200,
             {**JSON, "x-pagination": pages},
-            {**envelope, "data": [document], "debug": answer.json()["debug"]},
+            {**envelope, "data": [document], "debug": response.json()["debug"]},
         )
 
 
@@ -225,6 +225,6 @@ def test_what_nobody_expected_is_a_failure_of_ours_and_shows_nothing(intake: Int
     with redis.Redis.from_url(servers.redis_url) as server:
         server.hset(intake.store.keys.job(job_id), "state", "a secret")
     with intake.client() as client:
-        answer = client.get(f"/jobs/{job_id}")
+        response = client.get(f"/jobs/{job_id}")
     words = "The service failed. Try again; if it fails again, report the activityID to the operator of the service."
-    require(answer, 500, JSON, problem(answer, "internal", "Internal Server Error", words, f"/jobs/{job_id}"))
+    require(response, 500, JSON, problem(response, "internal", "Internal Server Error", words, f"/jobs/{job_id}"))

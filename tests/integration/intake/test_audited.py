@@ -46,19 +46,19 @@ def client_of(intake: Intake, **headers: str) -> Iterator[httpx.Client]:
 
 def recorded(place: Path, before: int) -> list[dict[str, Any]]:
     """The records behind so many, without what chains them."""
-    told = [json.loads(line) for line in lines_of(place)[before:]]
-    assert [record["number"] for record in told] == list(range(before + 1, before + 1 + len(told)))
-    return [{name: value for name, value in record.items() if name not in CHAIN} for record in told]
+    expected = [json.loads(line) for line in lines_of(place)[before:]]
+    assert [record["number"] for record in expected] == list(range(before + 1, before + 1 + len(expected)))
+    return [{name: value for name, value in record.items() if name not in CHAIN} for record in expected]
 
 
 def record(event: str, job: str | None, count: int | None, **changes: Any) -> dict[str, Any]:
-    told = {"event": event, "client": "ann", "subject": SUBJECT, "peer": "192.0.2.7", "database": "demo"}
-    return {**told, "job": job, "count": count, **changes}
+    expected = {"event": event, "client": "ann", "subject": SUBJECT, "peer": "192.0.2.7", "database": "demo"}
+    return {**expected, "job": job, "count": count, **changes}
 
 
-def job_of(answer: httpx.Response) -> str:
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["job"]["jobId"])
+def job_of(response: httpx.Response) -> str:
+    assert response.status_code == 202, response.text
+    return str(response.json()["job"]["jobId"])
 
 
 def test_a_batch_and_each_reading_of_its_result_is_recorded_by_what_was_given(intake: Intake, place: Path) -> None:
@@ -72,15 +72,15 @@ def test_a_batch_and_each_reading_of_its_result_is_recorded_by_what_was_given(in
             ("", 7), ("?page=1&pageSize=1", 1), ("?page=2&pageSize=4", 3), ("?page=3&pageSize=4", 0),
             ("?outcome=failed", 2), ("?outcome=created&page=1&pageSize=4", 4), ("?outcome=updated", 0),
         ):  # fmt: skip
-            answer = client.get(f"/jobs/{job}/result{query}")
-            assert (answer.status_code, len(answer.json()["data"])) == (207, count), query
+            response = client.get(f"/jobs/{job}/result{query}")
+            assert (response.status_code, len(response.json()["data"])) == (207, count), query
         client.head(f"/jobs/{job}/result")
         client.get(f"/jobs/{job}")
         client.get("/jobs")
     reads = [record("read", job, count) for count in (7, 1, 3, 0, 2, 4, 0)]
     assert recorded(place, before) == [record("sent", job, 7), *reads], "status, list and HEAD give no case"
-    told = json.loads(lines_of(place)[before])
-    assert len(told["activity"]) == 36
+    document = json.loads(lines_of(place)[before])
+    assert len(document["activity"]) == 36
 
 
 def test_a_result_read_by_put_is_a_reading(intake: Intake, place: Path) -> None:
@@ -111,8 +111,8 @@ def test_what_is_refused_is_void(intake: Intake, place: Path) -> None:
 def test_validating_cancelling_and_retrying_are_recorded(intake: Intake, place: Path) -> None:
     before = len(lines_of(place))
     with client_of(intake) as client:
-        answer = client.put(f"{BATCH}?validateOnly=true", content=a_batch(a_case(1), "no case", a_case(3)))
-        assert answer.status_code == 207
+        response = client.put(f"{BATCH}?validateOnly=true", content=a_batch(a_case(1), "no case", a_case(3)))
+        assert response.status_code == 207
         job = job_of(client.put(BATCH, content=a_batch(a_case(1), a_case(2))))
         assert client.delete(f"/jobs/{job}").status_code == 202
         other = job_of(client.put(BATCH, content=a_batch(a_case(1), a_case(2), a_case(3))))
@@ -129,12 +129,12 @@ def test_validating_cancelling_and_retrying_are_recorded(intake: Intake, place: 
 
 
 @pytest.mark.parametrize(
-    ("told", "peer"),
+    ("forwarded", "peer"),
     [("192.0.2.9", "192.0.2.9"), ("::ffff:192.0.2.9", "192.0.2.9"), ("<script>", "127.0.0.1"), ("", "127.0.0.1")],
 )
-def test_the_peer_is_whom_the_proxy_names_or_the_proxy(intake: Intake, place: Path, told: str, peer: str) -> None:
+def test_the_peer_is_whom_the_proxy_names_or_the_proxy(intake: Intake, place: Path, forwarded: str, peer: str) -> None:
     before = len(lines_of(place))
-    with client_of(intake, **{"x-forwarded-for": told}) as client:
+    with client_of(intake, **{"x-forwarded-for": forwarded}) as client:
         job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
     assert recorded(place, before) == [record("sent", job, 1, peer=peer)]
 
@@ -164,19 +164,19 @@ def test_what_cannot_be_recorded_is_not_done(servers: Services, tmp_path: Path) 
             ("DELETE", f"/jobs/{open_job}", b""), ("POST", f"/jobs/{job}/retry", b""),
         ]  # fmt: skip
         for method, path, content in calls:
-            answer = client.request(method, path, content=content)
-            error = answer.json()["error"]
-            assert (answer.status_code, error["type"]) == (503, "urn:carecase:problem:audit-unavailable"), path
-            assert answer.json()["data"] is None
-            assert answer.headers["retry-after"] == "5"
-            assert str(tmp_path) not in answer.text
-        assert [told["jobId"] for told in client.get("/jobs").json()["data"]] == [open_job, job]
+            response = client.request(method, path, content=content)
+            error = response.json()["error"]
+            assert (response.status_code, error["type"]) == (503, "urn:carecase:problem:audit-unavailable"), path
+            assert response.json()["data"] is None
+            assert response.headers["retry-after"] == "5"
+            assert str(tmp_path) not in response.text
+        assert [expected["jobId"] for expected in client.get("/jobs").json()["data"]] == [open_job, job]
         assert client.get(f"/jobs/{open_job}").json()["data"]["state"] == "queued"
         (tmp_path / "away").rename(place)
         assert client.get(f"/jobs/{job}/result").status_code == 207
         metrics = client.get("/metrics").text.splitlines()
     assert {"carecase_audit_records 3.0", f"carecase_audit_failures_total {len(calls)}.0"} <= set(metrics)
-    assert [told["event"] for told in recorded(place, 0)] == ["sent", "sent", "read"]
+    assert [expected["event"] for expected in recorded(place, 0)] == ["sent", "sent", "read"]
     assert verified(place) == ([], [])
 
 

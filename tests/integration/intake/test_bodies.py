@@ -71,9 +71,9 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
-def error_in(answer: bytes) -> tuple[str, str]:
+def error_in(response: bytes) -> tuple[str, str]:
     """The problem and the words of an answer that ends the connection."""
-    top, _, body = answer.partition(b"\r\n\r\n")
+    top, _, body = response.partition(b"\r\n\r\n")
     assert top.lower().count(b"\r\nconnection: close") == 1
     error = json.loads(body)["error"]
     assert top.startswith(b"HTTP/1.1 %d " % error["status"])
@@ -147,8 +147,8 @@ def opened(
     """A connection on which a body is awaited, or refused."""
     address = urlsplit(intake.url)
     connection = stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
-    told = head(intake, path, framed, "expect: 100-continue", name=name)
-    connection.sendall(told)
+    request_head = head(intake, path, framed, "expect: 100-continue", name=name)
+    connection.sendall(request_head)
     return connection
 
 
@@ -218,9 +218,9 @@ def test_a_body_that_comes_to_need_too_much_memory_is_refused_on_its_way_and_the
             one.sendall(b"1\r\n]\r\n0\r\n\r\n")
             assert one.recv(100).startswith(b"HTTP/1.1 202 ")
         eventually(lambda: open_bytes(intake, "ann") == open_bytes(intake, "bob") == 0, what="all have ended")
-        told = metrics(intake)
+        measured = metrics(intake)
         for whose in ("client", "all"):
-            assert f'carecase_bodies_refused_total{{bound="bytes",whose="{whose}"}} 1.0' in told
+            assert f'carecase_bodies_refused_total{{bound="bytes",whose="{whose}"}} 1.0' in measured
         for name in ("ann", "bob"):
-            assert f'carecase_open_bodies{{client="{name}"}} 0.0' in told
-            assert f'carecase_processor_wait_seconds_total{{client="{name}"}} 0.0' in told
+            assert f'carecase_open_bodies{{client="{name}"}} 0.0' in measured
+            assert f'carecase_processor_wait_seconds_total{{client="{name}"}} 0.0' in measured

@@ -149,15 +149,15 @@ def test_as_much_is_taken_and_one_more_is_not(intake: Intake, bound: Bound) -> N
     if bound.least is not None:
         sizes += [bound.least, bound.least + 1]
     for size in sizes:
-        answer = answered(intake, bound.of(size))
-        assert answer.status_code == bound.taken, (size, answer.text)
-    answer = answered(intake, bound.of(bound.most + 1))
-    error = answer.json()["error"]
-    assert (answer.status_code, error["type"]) == (bound.refused[0], f"urn:carecase:problem:{bound.refused[1]}")
+        response = answered(intake, bound.of(size))
+        assert response.status_code == bound.taken, (size, response.text)
+    response = answered(intake, bound.of(bound.most + 1))
+    error = response.json()["error"]
+    assert (response.status_code, error["type"]) == (bound.refused[0], f"urn:carecase:problem:{bound.refused[1]}")
     assert bound.refused[2] in error["detail"]
     if bound.least is not None:
-        answer = answered(intake, bound.of(bound.least - 1))
-        assert answer.status_code == 400
+        response = answered(intake, bound.of(bound.least - 1))
+        assert response.status_code == 400
 
 
 @pytest.mark.parametrize(("more", "status", "text"), [
@@ -167,20 +167,20 @@ def test_an_item_may_have_so_many_bytes_and_alone_pays_for_more(
     intake: Intake, more: int, status: int, text: str
 ) -> None:
     sent = b"[%b,%b,%b]" % (case_of(ITEM_BYTES + more), json.dumps(a_case(2)).encode(), case_of(ITEM_BYTES))
-    answer = answered(intake, Sent(path="/care-cases-batch?validateOnly=true", body=sent))
-    told = [(item["id"][0]["value"], item["status"], item["body"]) for item in answer.json()["data"]]
-    assert told == [(1, status, text), (2, 200, "Valid"), (1, 200, "Valid")]
+    response = answered(intake, Sent(path="/care-cases-batch?validateOnly=true", body=sent))
+    outcomes = [(item["id"][0]["value"], item["status"], item["body"]) for item in response.json()["data"]]
+    assert outcomes == [(1, status, text), (2, 200, "Valid"), (1, 200, "Valid")]
 
 
 def test_so_many_items_are_validated_at_once_and_no_more(servers: Services) -> None:
     with an_intake(servers.redis_url, "validate:") as intake:
         for count, status in ((20_000, 207), (20_001, 413)):
             sent = b"[%b]" % b",".join([b"0"] * count)
-            answer = answered(intake, Sent(path="/care-cases-batch?validateOnly=true", body=sent))
-            assert answer.status_code == status
-        assert answer.json()["error"]["type"] == "urn:carecase:problem:too-many-items"
+            response = answered(intake, Sent(path="/care-cases-batch?validateOnly=true", body=sent))
+            assert response.status_code == status
+        assert response.json()["error"]["type"] == "urn:carecase:problem:too-many-items"
         words = "validateOnly takes at most 20000 items. Send fewer, or the batch itself."
-        assert answer.json()["error"]["detail"] == words
+        assert response.json()["error"]["detail"] == words
 
 
 @pytest.mark.parametrize(("wait", "honoured"), [(WAIT_S - 1, WAIT_S - 1), (WAIT_S, WAIT_S), (WAIT_S + 1, WAIT_S)])

@@ -150,8 +150,8 @@ async def test_so_many_requests_may_wait_on_one_connection(waiting: int, is_take
             piece = await client.receive()
             assert piece, "it broke off"
             received += piece
-        answers = [one.rpartition(b"\r\n\r\n")[2] for one in received.split(b"HTTP/1.1 200 ")[1:]]
-        assert [int(answer) for answer in answers] == list(range(1 + waiting))
+        bodies = [one.rpartition(b"\r\n\r\n")[2] for one in received.split(b"HTTP/1.1 200 ")[1:]]
+        assert [int(body) for body in bodies] == list(range(1 + waiting))
 
 
 @pytest.mark.parametrize("number", [30, 31, 32])
@@ -222,8 +222,8 @@ async def test_what_is_refused_behind_an_answer_is_logged(behind: bytes) -> None
         await client.send(GET)
         await client.answer()
         await client.send(behind)
-        told: dict[str, Any] = json.loads((await client.rest()).rpartition(b"\r\n\r\n")[2])
-        assert told["error"]["status"] == (431 if b"x: y" in behind else 400)
+        document: dict[str, Any] = json.loads((await client.rest()).rpartition(b"\r\n\r\n")[2])
+        assert document["error"]["status"] == (431 if b"x: y" in behind else 400)
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])

@@ -35,7 +35,7 @@ class Reader:
         await Response(self.read, 200)(scope, receive, send)
 
 
-async def held(scope: Scope, receive: Receive, send: Send) -> None:
+async def until_client_leaves(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer only if the client leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -53,10 +53,10 @@ async def test_a_body_that_breaks_off_is_answered_if_its_client_still_reads(sent
         client.end_side()
         await settle()
         reader.go_on.set()
-        answer = await client.rest()
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert answer.endswith(b"broke off")
-        assert answer.count(b"connection: close") == 1
+        response = await client.rest()
+        assert response.startswith(b"HTTP/1.1 400 ")
+        assert response.endswith(b"broke off")
+        assert response.count(b"connection: close") == 1
         assert reader.read == {PUT: b"", CHUNKED + b"7\r\nab": b"abcdeab"}.get(sent, b"abcde")
         assert nobody(service)
 
@@ -70,9 +70,9 @@ async def test_what_was_whole_before_a_body_that_breaks_off_is_answered_too() ->
         client.end_side()
         await settle()
         reader.go_on.set()
-        answers = (await client.rest()).split(b"HTTP/1.1 ")
-        assert [answer[:3] for answer in answers[1:]] == [b"200", b"200", b"400"]
-        assert answers[2].endswith(b"abcdeABCDE")
+        responses = (await client.rest()).split(b"HTTP/1.1 ")
+        assert [response[:3] for response in responses[1:]] == [b"200", b"200", b"400"]
+        assert responses[2].endswith(b"abcdeABCDE")
         assert nobody(service)
 
 
@@ -119,7 +119,7 @@ async def test_a_side_that_ends_behind_an_early_answer_ends_the_connection() -> 
 @pytest.mark.parametrize("sent", [b"", GET[:5], PUT, PUT + b"abc", GET, GET + PUT, GET + GET])
 @in_own_time
 async def test_a_connection_that_breaks_leaves_nothing_in_memory(sent: bytes) -> None:
-    async with served(held) as service, service.client() as client:
+    async with served(until_client_leaves) as service, service.client() as client:
         await client.send(sent)
         assert len(service.state.tasks) == (sent[:4] in (PUT[:4], GET[:4]) and b"\r\n\r\n" in sent)
         client.break_off()

@@ -53,32 +53,34 @@ def put(intake: Intake, body: bytes, kind: str = "text/csv", name: str = "ann", 
 def validated(intake: Intake, body: bytes, kind: str = "text/csv", accept: str = "*/*", **query: str) -> httpx.Response:
     with intake.client() as client:
         headers = {"content-type": kind, "accept": accept}
-        answer = client.put(
+        response = client.put(
             "/care-cases-batch", content=body, params={"validateOnly": "true", **query}, headers=headers
         )
-    assert answer.status_code == 207, answer.text
-    return answer
+    assert response.status_code == 207, response.text
+    return response
 
 
-def told(answer: httpx.Response) -> list[tuple[Any, ...]]:
-    return [(one["line"], one["id"][0]["value"], one["status"], one["body"]) for one in answer.json()["data"]]
+def rows_of(response: httpx.Response) -> list[tuple[Any, ...]]:
+    return [(one["line"], one["id"][0]["value"], one["status"], one["body"]) for one in response.json()["data"]]
 
 
 FAULTS = "case_Key: must be an integer; case_Status: must have at most 8 characters"
 
 
 def test_each_row_is_an_item_with_its_line(intake: Intake) -> None:
-    assert told(validated(intake, PLAIN)) == [(2, 1, 200, "Valid"), (4, None, 422, FAULTS)]
+    assert rows_of(validated(intake, PLAIN)) == [(2, 1, 200, "Valid"), (4, None, 422, FAULTS)]
     tabbed = PLAIN.replace(b",", b"\t")
-    assert told(validated(intake, tabbed, "text/tab-separated-values; charset=UTF-8")) == told(validated(intake, PLAIN))
+    assert rows_of(validated(intake, tabbed, "text/tab-separated-values; charset=UTF-8")) == rows_of(
+        validated(intake, PLAIN)
+    )
     for delimiter in b";|":
-        assert told(validated(intake, PLAIN.replace(b",", bytes([delimiter])))) == told(validated(intake, PLAIN))
+        assert rows_of(validated(intake, PLAIN.replace(b",", bytes([delimiter])))) == rows_of(validated(intake, PLAIN))
 
 
 def test_the_acknowledgement_is_csv_for_who_wants_that(intake: Intake) -> None:
-    answer = validated(intake, PLAIN, accept="text/csv, application/json;q=0.5")
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
-    rows = list(csv.reader(io.StringIO(answer.text, newline="")))
+    response = validated(intake, PLAIN, accept="text/csv, application/json;q=0.5")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    rows = list(csv.reader(io.StringIO(response.text, newline="")))
     assert rows == [
         ["index", "case_Key", "status", "body", "line", "outcome", "field", "rule"],
         ["0", "1", "200", "Valid", "2", "valid", "", ""],
@@ -89,18 +91,18 @@ def test_the_acknowledgement_is_csv_for_who_wants_that(intake: Intake) -> None:
 
 
 def test_a_mapping_is_named_in_the_query(intake: Intake) -> None:
-    assert told(validated(intake, PARTNERS, mapping="referrals")) == [(2, 1, 200, "Valid")]
-    assert told(validated(intake, b"000007false\n", "text/plain", mapping="layout")) == [(1, 7, 200, "Valid")]
+    assert rows_of(validated(intake, PARTNERS, mapping="referrals")) == [(2, 1, 200, "Valid")]
+    assert rows_of(validated(intake, b"000007false\n", "text/plain", mapping="layout")) == [(1, 7, 200, "Valid")]
     latin = PARTNERS.replace(b"OPEN", "Ü".encode("cp1252"))
-    assert told(validated(intake, latin, "text/csv; charset=windows-1252", mapping="referrals"))[0][2] == 200
+    assert rows_of(validated(intake, latin, "text/csv; charset=windows-1252", mapping="referrals"))[0][2] == 200
 
 
 def test_a_client_is_told_its_own_mappings_and_the_shipped_one(intake: Intake) -> None:
     shipped = {"name": "fhir-r4-episode-of-care", "mediaType": "application/fhir+ndjson", "encoding": "utf-8",
                "delimiter": None, "hasHeader": False, "skippedLines": 0, "skippedLastLines": 0}  # fmt: skip
     with intake.client() as ann, intake.client("bob") as bob:
-        answer = ann.get("/mappings")
-        assert answer.json()["data"] == [
+        response = ann.get("/mappings")
+        assert response.json()["data"] == [
             shipped | {"name": "referrals", "mediaType": "text/csv", "delimiter": ";", "hasHeader": True},
             shipped | {"name": "layout", "mediaType": "text/plain"},
             shipped | {"name": "export", "mediaType": "text/tab-separated-values", "delimiter": "\t",
@@ -116,13 +118,13 @@ def test_episodes_of_fhir_are_cases_by_a_mapping_that_is_shipped(intake: Intake)
     body = b'{"resourceType":"EpisodeOfCare","id":"7","status":"active"}\n\n'
     body += b'{"resourceType":"EpisodeOfCare","status":"x"}\n'
     with intake.client() as client:
-        answer = client.put(
+        response = client.put(
             "/care-plans/5/cases-batch",
             content=body,
             params={"validateOnly": "true", "mapping": "fhir-r4-episode-of-care"},
             headers={"content-type": "application/fhir+ndjson"},
         )
-    assert told(answer) == [(1, 7, 200, "Valid"), (3, None, 422, "case_Key: is required")]
+    assert rows_of(response) == [(1, 7, 200, "Valid"), (3, None, 422, "case_Key: is required")]
 
 
 REFUSED: dict[str, tuple[int, str, str, bytes, str, dict[str, str]]] = {
@@ -142,9 +144,9 @@ REFUSED: dict[str, tuple[int, str, str, bytes, str, dict[str, str]]] = {
 def test_a_bad_file_is_refused_whole(intake: Intake, name: str) -> None:
     status, kind, words, body, media_type, query = REFUSED[name]
     who = "bob" if media_type == "bob" else "ann"
-    answer = put(intake, body, "text/csv" if media_type == "bob" else media_type, who, **query)
-    problem = answer.json()["error"]
-    assert (answer.status_code, problem["type"]) == (status, f"urn:carecase:problem:{kind}")
+    response = put(intake, body, "text/csv" if media_type == "bob" else media_type, who, **query)
+    problem = response.json()["error"]
+    assert (response.status_code, problem["type"]) == (status, f"urn:carecase:problem:{kind}")
     assert words in problem["detail"]
     with intake.client() as client:
         assert client.get("/jobs").json()["data"] == []
@@ -170,12 +172,12 @@ def test_a_result_of_json_is_csv_of_the_contracts_four_columns(intake: Intake) -
     job_id = intake.send({"case_Key": 1}, {"case_Key": 2})
     intake.finish(job_id, (CREATED, Outcome(Kind.CONFLICT, "=evil")))
     with intake.client(accept="text/csv") as client:
-        answer = client.get(f"/jobs/{job_id}/result")
+        response = client.get(f"/jobs/{job_id}/result")
         page = client.get(f"/jobs/{job_id}/result", params={"outcome": "failed"})
         assert client.get("/jobs").status_code == 406
         client.delete(f"/jobs/{job_id}", params={"purge": "true"})
-    assert (answer.status_code, answer.headers["vary"]) == (207, "Accept, Accept-Encoding")
-    assert answer.text == "index,case_Key,status,body\r\n0,1,201,Created\r\n1,2,409,'=evil\r\n"
+    assert (response.status_code, response.headers["vary"]) == (207, "Accept, Accept-Encoding")
+    assert response.text == "index,case_Key,status,body\r\n0,1,201,Created\r\n1,2,409,'=evil\r\n"
     assert page.text == "index,case_Key,status,body\r\n1,2,409,'=evil\r\n"
 
 

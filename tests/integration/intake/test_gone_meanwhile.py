@@ -74,8 +74,8 @@ def test_the_answer_to_a_client_is_true_of_the_job_by_then(
             asked = threads.submit(client.delete, f"/jobs/{job}{query}")
             eventually(waits_for_a_lock, what="the job was looked at")
             meanwhile(intake, job)
-        answer = asked.result(60)
-    assert (answer.status_code, answer.json()["error"]["detail"]) == (status, detail)
+        response = asked.result(60)
+    assert (response.status_code, response.json()["error"]["detail"]) == (status, detail)
 
 
 def test_what_was_sent_again_and_is_no_longer_kept_is_not_sent_once_more(intake: Intake) -> None:
@@ -85,8 +85,8 @@ def test_what_was_sent_again_and_is_no_longer_kept_is_not_sent_once_more(intake:
         again = client.post(f"/jobs/{job}/retry").json()["job"]["jobId"]
         intake.finish(again)
         assert client.delete(f"/jobs/{again}?purge=true").status_code == 204
-        answer = client.post(f"/jobs/{job}/retry")
-    assert (answer.status_code, answer.json()["error"]["detail"]) == (
+        response = client.post(f"/jobs/{job}/retry")
+    assert (response.status_code, response.json()["error"]["detail"]) == (
         409,
         "The items were retried before, and the result of that is no longer kept.",
     )
@@ -104,8 +104,8 @@ def test_a_batch_is_accepted_whatever_becomes_of_waiting_for_it(tmp_path: Path) 
             asked = threads.submit(put, client, prefer="wait=3")
             eventually(lambda: intake.store.workload.backlog("demo")[0] == 1, what="the batch is accepted")
             redis.close()
-            answer = asked.result(120)
-    assert answer.status_code == 202
-    told: dict[str, Any] = answer.json()["job"]
-    assert answer.headers["location"] == f"/jobs/{told['jobId']}"
-    assert (told["state"], told["total"]) == ("queued", 1)
+            response = asked.result(120)
+    assert response.status_code == 202
+    job: dict[str, Any] = response.json()["job"]
+    assert response.headers["location"] == f"/jobs/{job['jobId']}"
+    assert (job["state"], job["total"]) == ("queued", 1)

@@ -50,13 +50,13 @@ def test_a_job_of_a_database_that_is_no_longer_granted_is_as_one_that_never_was(
     as_it_was, open_jobs = before.store.jobs.job(job_id), before.store.workload.backlog("second")[0]
     with after.client(**{"idempotency-key": "k"}) as client:
         for (method, path), prefer in product(CALLS, ("respond-async", "wait=1")):
-            answer, never = (
+            response, never = (
                 client.request(method, f"/jobs/{name}{path}", headers={"prefer": prefer}) for name in (job_id, NEVER)
             )
-            assert (answer.status_code, never.status_code) == (404, 404), (method, path)
+            assert (response.status_code, never.status_code) == (404, 404), (method, path)
             if method != "HEAD":
-                told, expected = answer.json()["error"], never.json()["error"]
-                assert told == {**expected, "instance": f"/jobs/{job_id}{path.partition('?')[0]}"}
+                error, expected = response.json()["error"], never.json()["error"]
+                assert error == {**expected, "instance": f"/jobs/{job_id}{path.partition('?')[0]}"}
     now = before.store.jobs.job(job_id)
     assert (now.state, now.counts) == (as_it_was.state, as_it_was.counts)
     assert before.store.workload.backlog("second")[0] == open_jobs, "none is made, none is ended"
@@ -67,15 +67,15 @@ def test_a_job_of_a_database_that_is_granted_is_shown_as_ever(before: Intake, af
     before.finish(lost, [REFUSED])
     with after.client() as client, before.client() as as_before:
         assert client.get(f"/jobs/{kept}").status_code == 200
-        for query, told in (
+        for query, expected in (
             ("", [kept]),
             ("?database=demo", [kept]),
             ("?database=second", []),
             ("?state=completed", []),
         ):
-            answer = client.get(f"/jobs{query}")
-            assert [job["jobId"] for job in answer.json()["data"]] == told
-            assert json.loads(answer.headers["x-pagination"])["TotalCount"] == len(told)
+            response = client.get(f"/jobs{query}")
+            assert [job["jobId"] for job in response.json()["data"]] == expected
+            assert json.loads(response.headers["x-pagination"])["TotalCount"] == len(expected)
         assert lost in as_before.get("/jobs?state=completed").text
         assert as_before.post(f"/jobs/{lost}/retry").status_code == 202
 
@@ -90,9 +90,9 @@ def test_a_client_that_may_make_no_dry_runs_is_told_what_it_may(servers: Service
         narrow.client() as client,
     ):
         for path in ("/care-cases-batch", "/care-plans/5/cases-batch"):
-            answer = client.put(f"{path}?dryRun=true", content=a_batch(a_case()))
-            assert (answer.status_code, answer.json()["data"]) == (403, None)
-            assert "validateOnly" in answer.json()["error"]["detail"]
+            response = client.put(f"{path}?dryRun=true", content=a_batch(a_case()))
+            assert (response.status_code, response.json()["data"]) == (403, None)
+            assert "validateOnly" in response.json()["error"]["detail"]
         assert client.post(f"/jobs/{sent['jobId']}/retry").status_code == 403
         assert client.put("/care-cases-batch?validateOnly=true", content=a_batch(a_case())).status_code == 207
         assert client.put("/care-cases-batch", content=a_batch(a_case())).status_code == 202

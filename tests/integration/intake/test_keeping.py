@@ -38,11 +38,11 @@ def put(intake: Intake, *cases: Any, name: str = "ann", database: str = "demo") 
         return client.put("/care-cases-batch", content=a_batch(*(cases or (a_case(),))))
 
 
-def require_problem(answer: httpx.Response, status: int, kind: str, *words: str) -> None:
-    error = answer.json()["error"]
-    assert (answer.status_code, error["type"]) == (status, f"urn:carecase:problem:{kind}"), answer.text
+def require_problem(response: httpx.Response, status: int, kind: str, *words: str) -> None:
+    error = response.json()["error"]
+    assert (response.status_code, error["type"]) == (status, f"urn:carecase:problem:{kind}"), response.text
     assert all(word in error["detail"] for word in words), error["detail"]
-    assert ("retry-after" in answer.headers) == (status == 503)
+    assert ("retry-after" in response.headers) == (status == 503)
 
 
 def test_a_client_has_so_many_jobs_kept_and_purging_makes_room(intake: Intake) -> None:
@@ -51,11 +51,11 @@ def test_a_client_has_so_many_jobs_kept_and_purging_makes_room(intake: Intake) -
     for job_id in jobs:
         intake.finish(job_id)
     require_problem(put(intake), 507, "storage-full", "this client's share", "DELETE /jobs/{jobId}?purge=true")
-    told = http_get(f"{intake.url}/metrics").text
+    output = http_get(f"{intake.url}/metrics").text
     size = intake.store.workload.kept("demo")["ann"].size
     assert 3 * 4096 < size < 4 * 4096
     for line in ('jobs{client="ann",database="demo"} 3.0', f'bytes{{client="ann",database="demo"}} {size}.0'):
-        assert f"carecase_kept_{line}" in told
+        assert f"carecase_kept_{line}" in output
     assert put(intake, name="bob").status_code == put(intake, database="second").status_code == 202
     with intake.client() as client:
         assert client.delete(f"/jobs/{jobs[1]}?purge=true").status_code == 204
@@ -88,11 +88,11 @@ def test_a_retry_and_a_cancel_again_and_again_keep_one_copy(servers: Services, i
     sizes = []
     with intake.client() as client, redis.Redis.from_url(servers.redis_url) as server:
         for number in range(2):
-            answers = [
+            responses = [
                 client.post(f"/jobs/{job_id}/retry", headers={"idempotency-key": f"{number} {n}"}) for n in range(3)
             ]
-            assert [answer.status_code for answer in answers] == [202] * 3
-            (job_id,) = {answer.json()["job"]["jobId"] for answer in answers}
+            assert [response.status_code for response in responses] == [202] * 3
+            (job_id,) = {response.json()["job"]["jobId"] for response in responses}
             assert client.delete(f"/jobs/{job_id}").status_code == 202
             intake.finish(job_id, [CANCELLED] * 100)
             payloads = list(server.scan_iter(f"{intake.settings.redis.prefix}payload:*", count=10_000))
@@ -112,8 +112,8 @@ def test_a_job_that_is_purged_has_expired(servers: Services, intake: Intake, out
         purged = client.delete(f"/jobs/{job_id}?purge=true")
         assert (purged.status_code, purged.content) == (204, b"")
         for method, path in (("GET", ""), ("GET", "/result"), ("POST", "/retry"), ("DELETE", "?purge=true")):
-            answer = client.request(method, f"/jobs/{job_id}{path}")
-            require_problem(answer, 410, "job-expired", "no longer kept")
+            response = client.request(method, f"/jobs/{job_id}{path}")
+            require_problem(response, 410, "job-expired", "no longer kept")
         assert client.get("/jobs").json()["data"] == []
     with redis.Redis.from_url(servers.redis_url) as server:
         left = [key for key in server.scan_iter(f"{intake.settings.redis.prefix}*", count=10_000) if job_id in str(key)]

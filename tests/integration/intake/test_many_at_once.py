@@ -28,8 +28,8 @@ OTHERS = 224
 
 
 def metrics_of(url: str) -> dict[str, float]:
-    with urlopen(f"{url}/metrics", timeout=60) as answer:  # noqa: S310  # a URL of our own
-        lines = answer.read().decode().splitlines()
+    with urlopen(f"{url}/metrics", timeout=60) as response:  # noqa: S310  # a URL of our own
+        lines = response.read().decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[:1] != "#")}
 
 
@@ -54,17 +54,17 @@ def test_a_client_has_so_many_requests_at_once_and_all_have_so_many(servers: Ser
             return metrics_of(intake.url).get(f'carecase_requests_in_progress{{client="{client}"}}', 0)
 
         eventually(lambda: in_progress("ann") == 0, what="what was sent is answered")
-        held = [hold(intake, stack, "ann", path)]
+        requests = [hold(intake, stack, "ann", path)]
         eventually(lambda: in_progress("ann") == 1, what="one is held")
         with intake.client() as ann, intake.client("bob") as bob:
             for status in (200, 429, 429):
-                answer = ann.get("/jobs")
-                assert answer.status_code == status
+                response = ann.get("/jobs")
+                assert response.status_code == status
                 if status == 200:
-                    held.append(hold(intake, stack, "ann", f"/jobs/{other_id}/result"))
+                    requests.append(hold(intake, stack, "ann", f"/jobs/{other_id}/result"))
                     eventually(lambda: in_progress("ann") == 2, what="two are held")
-            assert answer.headers["retry-after"] == "1"
-            assert answer.json()["error"]["type"] == "urn:carecase:problem:rate-exceeded"
+            assert response.headers["retry-after"] == "1"
+            assert response.json()["error"]["type"] == "urn:carecase:problem:rate-exceeded"
             assert bob.get("/jobs").status_code == 200
             own = stack.enter_context(intake.client("bob", prefer="wait=50"))
             own_id = own.put("/care-cases-batch", content=b"[{}]", headers={"prefer": "wait=0"})
@@ -74,7 +74,7 @@ def test_a_client_has_so_many_requests_at_once_and_all_have_so_many(servers: Ser
             assert (refused.status_code, int(refused.headers["retry-after"])) == (503, 5)
             assert refused.json()["error"]["type"] == "urn:carecase:problem:backlog-full"
             intake.finish(job_id)
-            assert held[0].recv(100).startswith(b"HTTP/1.1 200 ")
+            assert requests[0].recv(100).startswith(b"HTTP/1.1 200 ")
             eventually(lambda: in_progress("ann") == 1, what="its place is free")
             assert ann.get("/jobs").status_code == 200
             refusals = [f'carecase_requests_refused_total{{bound="{bound}"}}' for bound in ("client", "all")]
@@ -154,10 +154,10 @@ def test_a_process_with_more_clients_than_descriptors_goes_on_and_is_alive(serve
         for _ in range(3 * limit):
             stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=60))
         assert answers(url), "a probe gets in, whoever holds what"
-        told = metrics_of(url)
-        assert told["carecase_connections"] <= most
-        assert told["carecase_connections_gave_way_total"] >= 3 * limit - most
-        assert told["carecase_connections_refused_total"] == 0
+        measured = metrics_of(url)
+        assert measured["carecase_connections"] <= most
+        assert measured["carecase_connections_gave_way_total"] >= 3 * limit - most
+        assert measured["carecase_connections_refused_total"] == 0
         assert process.num_fds() <= limit
         spent = process.cpu_times()
         assert spent.user + spent.system - before.user - before.system < 5, "it does not spin"
@@ -169,6 +169,6 @@ def test_a_process_that_may_not_have_enough_descriptors_does_not_start_and_says_
 ) -> None:
     with a_process(servers, tmp_path, 40, soft=100, hard=40 + OTHERS - 1) as (_, process):
         assert process.wait(60) == 2
-    told = (tmp_path / "log").read_text()
-    assert "intake.max_connections: 40 connections need 264 file descriptors, and a process may have 263 here" in told
-    assert "Traceback" not in told
+    output = (tmp_path / "log").read_text()
+    assert "intake.max_connections: 40 connections need 264 file descriptors, and a process may have 263 here" in output
+    assert "Traceback" not in output

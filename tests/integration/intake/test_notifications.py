@@ -45,16 +45,16 @@ class Intake:
                 return await client.request(method, path, **options)
 
         options["headers"] = {"x-api-key": "key", **options.get("headers", {})}
-        answer = self.runner.run(asked())
-        assert answer.status_code == 202
-        return answer
+        response = self.runner.run(asked())
+        assert response.status_code == 202
+        return response
 
     def send(self, care_plan: int = 5, headers: dict[str, str] | None = None) -> str:
         """Send a batch of three cases, each a chunk of its own; its job."""
         cases = (a_case(key, carePlan_Key=care_plan) for key in range(CHUNKS))
-        told = {"vbasoftware-database": "demo", "content-type": "application/json", **(headers or {})}
-        answer = self.ask("PUT", f"/care-plans/{care_plan}/cases-batch", content=a_batch(*cases), headers=told)
-        return str(answer.json()["job"]["jobId"])
+        all_headers = {"vbasoftware-database": "demo", "content-type": "application/json", **(headers or {})}
+        response = self.ask("PUT", f"/care-plans/{care_plan}/cases-batch", content=a_batch(*cases), headers=all_headers)
+        return str(response.json()["job"]["jobId"])
 
     @property
     def waiting(self) -> int:

@@ -26,24 +26,24 @@ def intake(servers: Services) -> Iterator[Intake]:
         yield started
 
 
-def policy_of(answer: httpx.Response) -> dict[str, str]:
-    parts = answer.headers["content-security-policy"].split(";")
+def policy_of(response: httpx.Response) -> dict[str, str]:
+    parts = response.headers["content-security-policy"].split(";")
     return dict(part.strip().partition(" ")[::2] for part in parts)
 
 
 @pytest.mark.parametrize("path", ["", *(f"/{name}" for name in NAMES if name != "index.html"), "/settings.json"])
 def test_each_file_may_run_and_load_nothing_but_files_from_here(intake: Intake, path: str) -> None:
-    answer = http_get(f"{intake.url}/app{path}", timeout=60)
-    assert answer.status_code == 200
-    policy = policy_of(answer)
+    response = http_get(f"{intake.url}/app{path}", timeout=60)
+    assert response.status_code == 200
+    policy = policy_of(response)
     assert policy.pop("default-src") == policy.pop("base-uri") == policy.pop("form-action") == "'none'"
     assert policy.pop("frame-ancestors") == policy.pop("trusted-types") == "'none'"
     assert policy.pop("require-trusted-types-for") == "'script'"
     assert policy == dict.fromkeys(("script-src", "style-src", "img-src", "connect-src"), "'self'")
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
-    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
-    assert not re.search(r"<script>|<style|\sstyle=|\son\w+=|https?://(?=\w)(?!www\.w3\.org/2000/svg)", answer.text)
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cross-origin-opener-policy"] == "same-origin"
+    assert response.headers["cross-origin-resource-policy"] == "same-origin"
+    assert not re.search(r"<script>|<style|\sstyle=|\son\w+=|https?://(?=\w)(?!www\.w3\.org/2000/svg)", response.text)
 
 
 @pytest.mark.parametrize("path", ["", "/main.js", "/css/foundation.css", "/settings.json"])
@@ -66,10 +66,10 @@ def test_all_that_it_refers_to_is_there(intake: Intake) -> None:
     with http_client(timeout=60) as client:
         while open_ones:
             url = open_ones.pop()
-            answer = client.get(url)
-            assert answer.status_code == 200, url
+            response = client.get(url)
+            assert response.status_code == 200, url
             seen.add(url)
-            found = (urljoin(url, one or other) for one, other in REFERENCE.findall(answer.text))
+            found = (urljoin(url, one or other) for one, other in REFERENCE.findall(response.text))
             open_ones += [other for other in found if other not in seen]
     assert len(seen) == len(NAMES), "no file is left over"
 
@@ -80,8 +80,8 @@ def test_nothing_else_is_there(intake: Intake, path: str) -> None:
 
 
 def test_with_a_slash_at_its_end_it_leads_to_the_page_under_whatever_prefix(intake: Intake) -> None:
-    answer = http_get(f"{intake.url}/app/", timeout=60)
-    assert (answer.status_code, answer.headers["location"]) == (308, "../app")
+    response = http_get(f"{intake.url}/app/", timeout=60)
+    assert (response.status_code, response.headers["location"]) == (308, "../app")
 
 
 def test_it_says_which_credentials_it_needs_and_can_be_turned_off(servers: Services) -> None:

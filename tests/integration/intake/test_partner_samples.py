@@ -196,16 +196,16 @@ def checked(carecase: Carecase, sample: Sample, file: Path) -> tuple[int, list[s
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=name_of)
 def test_a_file_is_taken_by_its_mapping(intake: Intake, carecase: Carecase, sample: Sample) -> None:
-    status, said = checked(carecase, sample, sample.path)
-    cases = [json.loads(line) for line in said if line.startswith("{")]
+    status, output = checked(carecase, sample, sample.path)
+    cases = [json.loads(line) for line in output if line.startswith("{")]
     assert cases[sample.index] == sample.case
-    assert status == bool(sample.fault), said
+    assert status == bool(sample.fault), output
     validated = put(intake, sample, sample.path.read_bytes(), validateOnly="true").json()["data"]
     assert {(item["status"], item["body"]) for item in validated} == {
         (422, sample.fault) if sample.fault else (200, "Valid")
     }
-    answer = put(intake, sample, sample.path.read_bytes())
-    assert (answer.status_code, answer.json()["job"]["total"]) == (202, len(cases))
+    response = put(intake, sample, sample.path.read_bytes())
+    assert (response.status_code, response.json()["job"]["total"]) == (202, len(cases))
 
 
 @pytest.mark.parametrize(("sample", "what", "made", "words"), WRONG, ids=name_of)
@@ -214,15 +214,15 @@ def test_a_faulty_file_is_refused_and_shown(
     words: str,
 ) -> None:  # fmt: skip
     body = made(sample.path.read_bytes())
-    answer = put(intake, sample, body)
-    assert (answer.status_code, words in answer.json()["error"]["detail"]) == (400, True), answer.text
+    response = put(intake, sample, body)
+    assert (response.status_code, words in response.json()["error"]["detail"]) == (400, True), response.text
     (tmp_path / sample.name).write_bytes(body)
-    status, said = checked(carecase, sample, tmp_path / sample.name)
-    assert status in (1, 2), said
-    assert any(words in line for line in said), said
+    status, output = checked(carecase, sample, tmp_path / sample.name)
+    assert status in (1, 2), output
+    assert any(words in line for line in output), output
 
 
 def test_a_file_with_lines_of_old_macs_is_not_taken_for_one_row(intake: Intake) -> None:
     sample = next(one for one in SAMPLES if one.name == "batch_eligibility.csv")
-    answer = put(intake, sample, sample.path.read_bytes().replace(b"\n", b"\r"))
-    assert (answer.status_code, "carriage return" in answer.json()["error"]["detail"]) == (400, True), answer.text
+    response = put(intake, sample, sample.path.read_bytes().replace(b"\n", b"\r"))
+    assert (response.status_code, "carriage return" in response.json()["error"]["detail"]) == (400, True), response.text

@@ -31,20 +31,22 @@ def intake(servers: Services) -> Iterator[Intake]:
 
 def raw(intake: Intake, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
     """An answer, and its content as it was sent."""
-    with httpx.stream("GET", intake.url + path, headers=headers, timeout=60) as answer:
-        return answer, b"".join(answer.iter_raw())
+    with httpx.stream("GET", intake.url + path, headers=headers, timeout=60) as response:
+        return response, b"".join(response.iter_raw())
 
 
 @pytest.mark.parametrize("encoding", DECODE)
 @pytest.mark.parametrize(("name", "media_type"), list(zip(FILES, TYPES, strict=True)))
 def test_the_pages_files_come_whole_in_each_encoding(intake: Intake, name: str, media_type: str, encoding: str) -> None:
-    answer, content = raw(intake, f"/static-offline-docs/{name}", **{"accept-encoding": encoding})
+    response, content = raw(intake, f"/static-offline-docs/{name}", **{"accept-encoding": encoding})
     place = Path(fastapi_offline.__file__).parent / "static" / name
     assert DECODE[encoding](content) == place.read_bytes()
-    told = {name: answer.headers.get(name) for name in ("content-type", "content-encoding", "content-length", "vary")}
+    headers = {
+        name: response.headers.get(name) for name in ("content-type", "content-encoding", "content-length", "vary")
+    }
     coded = None if encoding == "identity" else encoding
     length = str(len(content))
-    assert told == {
+    assert headers == {
         "content-type": media_type, "content-encoding": coded, "content-length": length, "vary": "Accept-Encoding",
     }  # fmt: skip
 
@@ -59,9 +61,15 @@ def test_who_has_a_document_gets_no_second_one(intake: Intake, path: str) -> Non
     tags = {}
     for encoding in DECODE:
         tag = tags[encoding] = raw(intake, path, **{"accept-encoding": encoding})[0].headers["etag"]
-        for held, status in ((tag, 304), (f'"x", W/{tag}', 304), ("*", 304), ('"x"', 200), (tag.strip('"'), 200)):
-            answer, content = raw(intake, path, **{"accept-encoding": encoding, "if-none-match": held})
-            assert (answer.status_code, answer.headers["etag"], bool(content)) == (status, tag, status == 200)
+        for if_none_match, status in (
+            (tag, 304),
+            (f'"x", W/{tag}', 304),
+            ("*", 304),
+            ('"x"', 200),
+            (tag.strip('"'), 200),
+        ):
+            response, content = raw(intake, path, **{"accept-encoding": encoding, "if-none-match": if_none_match})
+            assert (response.status_code, response.headers["etag"], bool(content)) == (status, tag, status == 200)
     assert len(set(tags.values())) == len(DECODE), "a tag is of one representation"
 
 

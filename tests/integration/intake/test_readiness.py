@@ -27,6 +27,7 @@ from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.settings.sections.access import AuditSettings
 from carecase_worker.store.queries.measures import METRICS_TIMEOUT, JobMeasures
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.telemetry import Metrics, MetricSample
@@ -47,7 +48,8 @@ async def asked(app: FastAPI, path: str = "/readyz") -> list[httpx.Response]:
 def samples_of(url: str, store: Stores, prefix: str) -> MetricSamples:
     settings = RedisSettings.model_validate({"url": url, "prefix": prefix})
     audit = AuditLog(AuditSettings(), SystemClock())
-    standstill, presence = Standstill(settings, JobSettings()), Presence(settings, SystemClock(), METRICS_TIMEOUT)
+    presence = Presence(StoreClient(settings, timeout=METRICS_TIMEOUT), SystemClock())
+    standstill = Standstill(store.client, JobSettings())
     measures = JobMeasures(settings, JobSettings(), DATABASES)
     return MetricSamples(store.workload, presence, standstill, DATABASES, "host", audit, measures)
 
@@ -62,9 +64,9 @@ def app_of(samples: MetricSamples) -> FastAPI:
 def test_whoever_asks_often_makes_no_more_than_one_write_a_second(servers: Services, path: str) -> None:
     app = app_of(samples_of(servers.redis_url, servers.store("ready:"), "ready:"))
     before, began = writes(servers.redis_url), time.monotonic()
-    answers = asyncio.run(asked(app, path))
+    responses = asyncio.run(asked(app, path))
     assert 1 <= writes(servers.redis_url) - before <= 1 + time.monotonic() - began
-    assert {answer.status_code for answer in answers} == {503 if path == "/readyz" else 200}
+    assert {response.status_code for response in responses} == {503 if path == "/readyz" else 200}
 
 
 def values_of(samples: MetricSamples) -> dict[str, float]:
@@ -83,18 +85,18 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Serv
 
     with passing_on(port, change) as way_in:
         url = servers.redis_url.replace(f":{port}/", f":{way_in}/")
-        told = values_of(samples_of(url, servers.store("ready:"), "ready:"))
-    assert told["carecase_store_up"] == 1
-    assert "carecase_workers" in told
-    assert "carecase_clock_offset_seconds" not in told
+        samples = values_of(samples_of(url, servers.store("ready:"), "ready:"))
+    assert samples["carecase_store_up"] == 1
+    assert "carecase_workers" in samples
+    assert "carecase_clock_offset_seconds" not in samples
 
 
 def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     store = Stores(RedisSettings.model_validate({"url": url, "prefix": "away:"}), JobSettings())
-    answer = asyncio.run(asked(app_of(samples_of(url, store, "away:"))))[0]
+    response = asyncio.run(asked(app_of(samples_of(url, store, "away:"))))[0]
     reason = "the job store cannot be reached; check that Redis runs, and redis.url"
-    assert (answer.status_code, answer.json()) == (
+    assert (response.status_code, response.json()) == (
         503,
         {
             "status": "not ready",
@@ -106,9 +108,9 @@ def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:
 
 def test_readiness_names_no_database(servers: Services) -> None:
     samples = samples_of(servers.redis_url, servers.store("unnamed:"), "unnamed:")
-    answer = asyncio.run(asked(app_of(samples)))[0]
-    assert answer.json()["databases"] == {"away": 0, "reasons": []}
-    assert not any(name in answer.text for name in samples.databases)
+    response = asyncio.run(asked(app_of(samples)))[0]
+    assert response.json()["databases"] == {"away": 0, "reasons": []}
+    assert not any(name in response.text for name in samples.databases)
 
 
 def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Services, tmp_path: Path) -> None:
@@ -126,8 +128,8 @@ def test_who_asks_while_redis_hangs_takes_no_thread_that_others_need(servers: Se
         store = Stores(RedisSettings.model_validate({"url": redis_url(port), "prefix": "h:"}), JobSettings())
         app = app_of(samples_of(redis_url(port), store, "h:"))
         server.client_pause(600_000, all=False)  # what writes waits
-        answers = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
-    assert {answer.status_code for answer in answers} == {200, 503}
+        responses = asyncio.run(asked_while_it_hangs(app, server.client_unpause))
+    assert {response.status_code for response in responses} == {200, 503}
 
 
 def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Path) -> None:
@@ -144,17 +146,17 @@ def test_a_redis_that_hangs_is_reported_before_prometheus_gives_up(tmp_path: Pat
 
 
 def test_it_notices_work_that_is_due_and_that_nobody_takes_though_workers_are_there(servers: Services) -> None:
-    settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "untaken:"})
-    store, presence = servers.store("untaken:"), Presence(settings, SystemClock())
+    store = servers.store("untaken:")
+    presence = Presence(store.client, SystemClock())
     samples = samples_of(servers.redis_url, store, "untaken:")
 
     def checks() -> str:
         app = FastAPI()
         app.include_router(health_routes(samples, Metrics(samples)))
         presence.seen("a worker")
-        answer = asyncio.run(asked(app))[0]
-        assert (answer.status_code == 200) == (answer.json()["checks"] == {"redis": "ok", "workers": "ok"})
-        return str(answer.json()["checks"]["workers"])
+        response = asyncio.run(asked(app))[0]
+        assert (response.status_code == 200) == (response.json()["checks"] == {"redis": "ok", "workers": "ok"})
+        return str(response.json()["checks"]["workers"])
 
     assert checks() == "ok"
     for database in samples.databases:

@@ -51,10 +51,10 @@ def asked(intake: Intake, method: str, path: str, body: bytes = b"", **headers: 
         return client.request(method, path, content=body)
 
 
-def require_problem(answer: httpx.Response, status: int, kind: str, detail: str, **headers: str) -> None:
-    instance = answer.request.url.path
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    require(answer, status, {**JSON, **told}, problem(answer, kind, TITLES[status], detail, instance))
+def require_problem(response: httpx.Response, status: int, kind: str, detail: str, **headers: str) -> None:
+    instance = response.request.url.path
+    expected_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    require(response, status, {**JSON, **expected_headers}, problem(response, kind, TITLES[status], detail, instance))
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_a_batch_is_refused_with_what_to_do(
 def test_nobody_gets_anything(
     intake: Intake, method: str, path: str, headers: dict[str, str | None], detail: str
 ) -> None:
-    answer = asked(intake, method, path, GOOD, **headers)
+    response = asked(intake, method, path, GOOD, **headers)
     kind = "no-credentials" if "missing" in detail else "bad-credentials"
-    require_problem(answer, 401, kind, detail, **BEARER)
+    require_problem(response, 401, kind, detail, **BEARER)
 
 
 def test_what_is_not_allowed_is_refused_with_what_is(intake: Intake) -> None:
@@ -178,8 +178,8 @@ def test_a_key_that_came_before_with_another_batch(intake: Intake) -> None:
         (BATCH, GOOD, {"vbasoftware_database": "second"}),
         (BATCH, GOOD, {"prefer": "handling=strict"}),
     ):
-        answer = asked(intake, "PUT", path, body, idempotency_key="k", **headers)
-        require_problem(answer, 422, "key-reused", words)
+        response = asked(intake, "PUT", path, body, idempotency_key="k", **headers)
+        require_problem(response, 422, "key-reused", words)
     with intake.client("bob", **{"user-agent": "tests", "idempotency-key": "k"}) as client:
         assert client.put(BATCH, content=GOOD).json()["job"]["jobId"] != first.json()["job"]["jobId"]
 
@@ -189,9 +189,9 @@ def test_what_cannot_be_had_just_now(servers: Services, tmp_path: Path) -> None:
     claims = {"sub": "u", "client_id": "ann", "exp": 4_000_000_000}
     token = jwt.encode(claims, a_key_pair("RS256"), "RS256", headers={"kid": "k"})
     with an_intake(servers.redis_url, "keys:", jwt=tokens) as intake:
-        answer = asked(intake, "GET", "/jobs", authorization=f"Bearer {token}")
+        response = asked(intake, "GET", "/jobs", authorization=f"Bearer {token}")
         words = "The bearer token cannot be verified at the moment. Send the request again later."
-        require_problem(answer, 503, "keys-unavailable", words, retry_after="5")
+        require_problem(response, 503, "keys-unavailable", words, retry_after="5")
 
 
 def test_while_redis_is_away(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_while_redis_is_away(tmp_path: Path) -> None:
             require_problem(asked(intake, "PUT", BATCH, GOOD), 503, "store-unavailable", words, retry_after="5")
             server.shutdown(nosave=True)
         for method, path in calls:
-            answer = asked(intake, method, path, GOOD if method == "PUT" else b"")
-            require_problem(answer, 503, "store-unavailable", words, retry_after="5")
+            response = asked(intake, method, path, GOOD if method == "PUT" else b"")
+            require_problem(response, 503, "store-unavailable", words, retry_after="5")
         require(asked(intake, "GET", "/livez"), 200, JSON, {"status": "ok"})
         assert "carecase_store_up 0.0" in asked(intake, "GET", "/metrics").text.splitlines()

@@ -59,16 +59,16 @@ def results_of(servers: Services, size: int) -> tuple[Results, WatchedStore, Job
     return Results(watched, UNSEALED, threads), watched, store.jobs.job(new.job_id)
 
 
-def told(results: tuple[Results, WatchedStore, Job], wanted: ResultQuery) -> tuple[list[int], list[list[int]]]:
+def read_result(results: tuple[Results, WatchedStore, Job], wanted: ResultQuery) -> tuple[list[int], list[list[int]]]:
     """The keys of the result, and the chunks that were read for it."""
     answers, store, job = results
     store.read = []
     request = Request({"type": "http", "method": "GET", "headers": []})
     given: list[int] = []
-    answer: Any = answers.answer(request, job, wanted, {}, given.append)
+    response: Any = answers.answer(request, job, wanted, {}, given.append)
 
     async def body() -> bytes:
-        return b"".join([piece async for piece in answer.body_iterator])
+        return b"".join([piece async for piece in response.body_iterator])
 
     items = json.loads(asyncio.run(body()))["data"]
     assert given == [len(items)], "it is told beforehand how many are given"
@@ -77,16 +77,16 @@ def told(results: tuple[Results, WatchedStore, Job], wanted: ResultQuery) -> tup
 
 
 def test_a_page_reads_its_chunks_only(results: tuple[Results, WatchedStore, Job]) -> None:
-    assert told(results, ResultQuery(page=Page(3, 10))) == (list(range(20, 30)), [[2]])
-    assert told(results, ResultQuery(page=Page(2, 15))) == (list(range(15, 30)), [[1], [2]])
-    assert told(results, ResultQuery(page=Page(31, 10))) == ([], [])
+    assert read_result(results, ResultQuery(page=Page(3, 10))) == (list(range(20, 30)), [[2]])
+    assert read_result(results, ResultQuery(page=Page(2, 15))) == (list(range(15, 30)), [[1], [2]])
+    assert read_result(results, ResultQuery(page=Page(31, 10))) == ([], [])
 
 
 def test_an_outcome_reads_the_chunks_that_have_it_only(results: tuple[Results, WatchedStore, Job]) -> None:
-    assert told(results, ResultQuery(outcome=OutcomeFilter.FAILED)) == ([73, 203], [[7], [20]])
-    assert told(results, ResultQuery(Page(2, 1), OutcomeFilter.FAILED)) == ([203], [[20]])
-    assert told(results, ResultQuery(Page(2, 4), OutcomeFilter.UPDATED)) == ([94, 95, 96, 97], [[9]])
-    assert told(results, ResultQuery(outcome=OutcomeFilter.CANCELLED)) == ([], [])
+    assert read_result(results, ResultQuery(outcome=OutcomeFilter.FAILED)) == ([73, 203], [[7], [20]])
+    assert read_result(results, ResultQuery(Page(2, 1), OutcomeFilter.FAILED)) == ([203], [[20]])
+    assert read_result(results, ResultQuery(Page(2, 4), OutcomeFilter.UPDATED)) == ([94, 95, 96, 97], [[9]])
+    assert read_result(results, ResultQuery(outcome=OutcomeFilter.CANCELLED)) == ([], [])
 
 
 def test_an_answer_begins_with_what_is_worth_sending(servers: Services) -> None:
@@ -95,6 +95,6 @@ def test_an_answer_begins_with_what_is_worth_sending(servers: Services) -> None:
     store.read = []
     answers.answer(Request({"type": "http", "method": "GET", "headers": []}), job, ResultQuery(), {}, lambda _: None)
     assert store.read == [[0]]
-    keys, read = told((answers, store, job), ResultQuery())
+    keys, read = read_result((answers, store, job), ResultQuery())
     assert keys == list(range(CHUNKS * 1000))
     assert max(map(len, read)) <= 8

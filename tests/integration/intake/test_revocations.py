@@ -48,25 +48,25 @@ def test_a_line_is_a_kind_and_a_value(text: str, entries: set[Any], wrong: list[
 
 
 def test_a_change_counts_once_the_list_is_looked_at_again(tmp_path: Path) -> None:
-    held = Held(tmp_path / "list", "jti a")
-    assert held.has("a", "b", None, 5, ["a"]) == [True, False, False, False, False]
-    held.file.write_text("jti b, which is longer\njti b")
-    held.seconds += REFRESH_S - 0.25
-    assert held.has("a", "b") == [True, False]
-    held.seconds += 0.25
-    assert held.has("a", "b") == [False, True]
+    revocations = Held(tmp_path / "list", "jti a")
+    assert revocations.has("a", "b", None, 5, ["a"]) == [True, False, False, False, False]
+    revocations.file.write_text("jti b, which is longer\njti b")
+    revocations.seconds += REFRESH_S - 0.25
+    assert revocations.has("a", "b") == [True, False]
+    revocations.seconds += 0.25
+    assert revocations.has("a", "b") == [False, True]
 
 
 def test_a_change_that_keeps_size_and_date_counts(tmp_path: Path) -> None:
-    held = Held(tmp_path / "list", "jti a")
+    revocations = Held(tmp_path / "list", "jti a")
     for _ in range(2):
-        assert held.has("a", "b") == [True, False]
-        held.seconds += REFRESH_S
-    found = held.file.stat()
-    with held.file.open("r+") as file:
+        assert revocations.has("a", "b") == [True, False]
+        revocations.seconds += REFRESH_S
+    found = revocations.file.stat()
+    with revocations.file.open("r+") as file:
         file.write("jti b")
-    os.utime(held.file, ns=(found.st_atime_ns, found.st_mtime_ns))
-    assert held.has("a", "b") == [False, True]
+    os.utime(revocations.file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert revocations.has("a", "b") == [False, True]
 
 
 class Coarse(PosixPath):
@@ -82,11 +82,11 @@ class Coarse(PosixPath):
 
 
 def test_of_two_changes_within_a_step_of_the_file_systems_clock_the_second_counts_too(tmp_path: Path) -> None:
-    held = Held(Coarse(tmp_path / "list"), "jti a")
-    assert held.has("a", "b") == [True, False]
-    held.file.write_text("jti b")
-    held.seconds += REFRESH_S
-    assert held.has("a", "b") == [False, True]
+    revocations = Held(Coarse(tmp_path / "list"), "jti a")
+    assert revocations.has("a", "b") == [True, False]
+    revocations.file.write_text("jti b")
+    revocations.seconds += REFRESH_S
+    assert revocations.has("a", "b") == [False, True]
 
 
 def test_requests_that_come_together_look_at_the_list_once(tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ def test_requests_that_come_together_look_at_the_list_once(tmp_path: Path) -> No
         assert go_on.wait(60)
         return 100.0
 
-    held = Revocations(file, timedelta(seconds=REFRESH_S), seconds)
+    revocations = Revocations(file, timedelta(seconds=REFRESH_S), seconds)
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(held.holds, Revocable.JTI, "a") for _ in range(2)]
-        assert all(asked.acquire(timeout=60) for _ in answers), "both are about to look"
+        futures = [pool.submit(revocations.holds, Revocable.JTI, "a") for _ in range(2)]
+        assert all(asked.acquire(timeout=60) for _ in futures), "both are about to look"
         go_on.set()
-        assert [answer.result(60) for answer in answers] == [True, True]
+        assert [future.result(60) for future in futures] == [True, True]
     assert file.looks == 1
 
 
@@ -124,13 +124,13 @@ def emptied(file: Path) -> None:
 def test_a_list_may_be_replaced_or_emptied(
     tmp_path: Path, change: Callable[[Path], None], expected: list[bool]
 ) -> None:
-    held = Held(tmp_path / "list", "jti a")
-    assert held.has("a", "b") == [True, False]
-    held.seconds += REFRESH_S
-    assert held.has("a", "b") == [True, False]
-    held.seconds += REFRESH_S
-    change(held.file)
-    assert held.has("a", "b") == expected
+    revocations = Held(tmp_path / "list", "jti a")
+    assert revocations.has("a", "b") == [True, False]
+    revocations.seconds += REFRESH_S
+    assert revocations.has("a", "b") == [True, False]
+    revocations.seconds += REFRESH_S
+    change(revocations.file)
+    assert revocations.has("a", "b") == expected
 
 
 @pytest.mark.parametrize(
@@ -143,18 +143,18 @@ def test_a_list_may_be_replaced_or_emptied(
 def test_what_is_revoked_stays_so_while_the_list_cannot_be_read(
     tmp_path: Path, damage: Callable[[Path], Any], reason: str
 ) -> None:
-    held = Held(tmp_path / "list", "jti a")
-    assert held.has("a") == [True]
-    damage(held.file)
+    revocations = Held(tmp_path / "list", "jti a")
+    assert revocations.has("a") == [True]
+    damage(revocations.file)
     with capture_logs() as logs:
         for _ in range(3):
-            held.seconds += REFRESH_S
-            assert held.has("a", "b") == [True, False]
+            revocations.seconds += REFRESH_S
+            assert revocations.has("a", "b") == [True, False]
     assert logs == [{"event": WORDS, "reason": reason, "log_level": "error"}], "it is said once"
-    held.file.write_text("jti b")
-    held.seconds += REFRESH_S
-    assert held.has("a", "b") == [False, True]
-    assert held.list.faults == ()
+    revocations.file.write_text("jti b")
+    revocations.seconds += REFRESH_S
+    assert revocations.has("a", "b") == [False, True]
+    assert revocations.list.faults == ()
 
 
 def test_a_line_that_is_no_entry_is_reported_and_the_others_count(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_access_is_revoked_while_the_intake_runs(servers: Services, tmp_path: Pa
     ):
         assert (ann.get("/jobs").status_code, bob.get("/jobs").status_code) == (200, 200)
         (tmp_path / "list").write_text("sub user of ann\n")
-        told = ann.get("/jobs")
-        assert (told.status_code, bob.get("/jobs").status_code) == (401, 200)
-        assert told.json()["error"]["detail"].startswith("The access of the token's subject has been revoked.")
+        response = ann.get("/jobs")
+        assert (response.status_code, bob.get("/jobs").status_code) == (401, 200)
+        assert response.json()["error"]["detail"].startswith("The access of the token's subject has been revoked.")
         (tmp_path / "list").write_text("")
         assert ann.get("/jobs").status_code == 200

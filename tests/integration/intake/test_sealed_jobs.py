@@ -63,7 +63,7 @@ def everything(raw: Any, prefix: str) -> bytes:
     return b"\n".join(found)
 
 
-def told(intake: Intake, job_id: str, path: str = "", client: str = "ann") -> httpx.Response:
+def response_of(intake: Intake, job_id: str, path: str = "", client: str = "ann") -> httpx.Response:
     with intake.client(client) as asking:
         return asking.get(f"/jobs/{job_id}{path}")
 
@@ -74,25 +74,25 @@ def test_the_sender_is_shown_what_it_sent_and_redis_is_not(intake: Intake, raw: 
     digest = hashlib.sha256(a_batch(*CASES)).hexdigest()
     with intake.client() as client:
         listed = {one["jobId"]: one["bodySha256"] for one in client.get("/jobs").json()["data"]}
-    assert told(intake, job_id).json()["data"]["bodySha256"] == listed[job_id] == digest
+    assert response_of(intake, job_id).json()["data"]["bodySha256"] == listed[job_id] == digest
     finish(intake, job_id)
-    answer = told(intake, job_id, "/result")
-    assert [(one["id"][0]["value"], one["status"]) for one in answer.json()["data"]] == [
+    response = response_of(intake, job_id, "/result")
+    assert [(one["id"][0]["value"], one["status"]) for one in response.json()["data"]] == [
         (777_001, 201), (777_002, 200), (777_003, 201), (777_004, 200),
     ]  # fmt: skip
-    held = everything(raw, "sealed:")
+    stored = everything(raw, "sealed:")
     for secret in (b"Ozymandias", b"777001", (777_001).to_bytes(8, "little"), digest.encode(), bytes.fromhex(digest)):
-        assert secret not in held
+        assert secret not in stored
     for guessed in ("Ozymandias", plain_mark):
-        assert hashlib.sha256(guessed.encode()).hexdigest().encode() not in held
+        assert hashlib.sha256(guessed.encode()).hexdigest().encode() not in stored
 
 
 def test_what_failed_is_sent_again_and_opens_as_a_job_of_its_own(intake: Intake) -> None:
     job_id = intake.send(*CASES[:2])
     finish(intake, job_id, (REFUSED, REFUSED))
     with intake.client() as client:
-        answer = client.post(f"/jobs/{job_id}/retry")
-    again = intake.store.jobs.job(answer.json()["job"]["jobId"])
+        response = client.post(f"/jobs/{job_id}/retry")
+    again = intake.store.jobs.job(response.json()["job"]["jobId"])
     (payload,) = intake.store.jobs.payloads(again.job_id, [0])
     assert payload is not None
     SEALS.opened(again.data_key, again.binding).key.open(Kind.PAYLOAD, ChunkRef(again.job_id, 0), payload)
@@ -112,8 +112,8 @@ def test_a_job_that_is_purged_takes_its_data_key_with_it_and_is_still_known_to_h
         assert client.delete(f"/jobs/{job_id}?purge=true").status_code == 204
         assert client.get(f"/jobs/{job_id}").status_code == 410
         assert client.delete(f"/jobs/{job_id}?purge=true").status_code == 410
-    held = everything(raw, "sealed:")
-    assert not [secret for secret in secrets if secret in held]
+    stored = everything(raw, "sealed:")
+    assert not [secret for secret in secrets if secret in stored]
     assert intake.send(*CASES, **{"Idempotency-Key": "purged"}) != job_id
 
 
@@ -141,9 +141,9 @@ def test_a_retry_that_was_made_to_be_another_job_gives_nothing(intake: Intake, r
         other = sender.put(path, content=a_batch(a_case(1))).json()["job"]["jobId"]
     raw.hset(intake.store.keys.job(job_id), "retried_as", other)
     with intake.client() as asking:
-        answer = asking.post(f"/jobs/{job_id}/retry")
-    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
-    assert other not in answer.text
+        response = asking.post(f"/jobs/{job_id}/retry")
+    assert (response.status_code, response.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
+    assert other not in response.text
 
 
 class Hand:
@@ -188,10 +188,10 @@ def test_a_result_that_was_changed_is_not_shown(intake: Intake, raw: Any, attack
     RESULTS[attack](hand)
     page = "2" if attack == "of another job" else "1"
     for path in ("/result", f"/result?page={page}&pageSize=2"):
-        refused = told(intake, hand.mine, path)
+        refused = response_of(intake, hand.mine, path)
         assert refused.status_code == 500
         assert refused.json()["error"]["type"] == "urn:carecase:problem:seal-broken"
-    assert told(intake, hand.mine).status_code == 200
+    assert response_of(intake, hand.mine).status_code == 200
 
 
 @pytest.mark.parametrize("attack", RECORDS)
@@ -199,7 +199,7 @@ def test_of_a_job_whose_record_was_changed_nothing_is_shown(intake: Intake, raw:
     hand = Hand(intake, raw)
     RECORDS[attack](hand)
     for path in ("", "/result"):
-        refused = told(intake, hand.mine, path)
+        refused = response_of(intake, hand.mine, path)
         assert (refused.status_code, refused.json()["data"]) == (500, None)
         assert refused.json()["error"]["type"] == "urn:carecase:problem:seal-broken"
     with intake.client() as client:
@@ -213,8 +213,8 @@ def test_a_job_is_shown_to_nobody_to_whom_another_hand_gave_it(intake: Intake, r
     raw.zadd(intake.store.keys.jobs("demo", "bob"), {hand.other: 1, hand.mine: 2})
     hand.write(client="bob")
     for path in ("", "/result"):
-        assert told(intake, hand.mine, path, "bob").status_code == 500
-        assert told(intake, hand.other, path, "bob").status_code == 404
+        assert response_of(intake, hand.mine, path, "bob").status_code == 500
+        assert response_of(intake, hand.other, path, "bob").status_code == 404
     raw.zadd(intake.store.keys.jobs("second", "ann"), {hand.other: 1})
     for name, query in (("bob", ""), ("ann", "?database=second")):
         with intake.client(name) as client:
@@ -236,9 +236,9 @@ def test_a_result_that_nobody_sealed_is_shown_only_while_old_jobs_drain(intake: 
     with an_intake(servers.redis_url, "sealed:", jobs={"chunk_items": 2}) as before:
         job_id = before.send(*CASES[:2])
         before.finish(job_id, (CREATED, CREATED))
-    assert told(intake, job_id, "/result").status_code == 503
+    assert response_of(intake, job_id, "/result").status_code == 503
     with an_intake(servers.redis_url, "sealed:", encryption={"keys": KEYS, "required": False}) as draining:
-        assert told(draining, job_id, "/result").status_code == 207
+        assert response_of(draining, job_id, "/result").status_code == 207
 
 
 def test_a_request_that_is_sent_again_gives_the_same_job_whatever_keys_are_added(servers: Services) -> None:
@@ -255,7 +255,7 @@ def test_a_request_that_is_sent_again_gives_the_same_job_whatever_keys_are_added
             with intake.client(**{"Idempotency-Key": "step 0"}) as client:
                 assert client.put("/care-cases-batch", content=a_batch(a_case(900))).status_code == 422
     for number in range(len(steps)):
-        assert len({told[number] for told in jobs[number:]}) == 1
+        assert len({response_of[number] for response_of in jobs[number:]}) == 1
     assert len(set(jobs[-1])) == len(steps)
 
 
@@ -272,6 +272,6 @@ def test_a_key_that_was_made_to_stand_for_another_job_gives_nothing(
     fingerprint = raw.get(name).partition(b"|")[0]
     raw.set(name, fingerprint + b"|" + other.encode())
     with intake.client(**{"Idempotency-Key": key}) as client:
-        answer = client.put("/care-cases-batch", content=a_batch(a_case(1)))
-    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
-    assert other not in answer.text
+        response = client.put("/care-cases-batch", content=a_batch(a_case(1)))
+    assert (response.status_code, response.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
+    assert other not in response.text

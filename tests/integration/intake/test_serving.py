@@ -38,31 +38,35 @@ def newest(intake: Intake) -> str | None:
 def test_a_batch_whose_client_waits_is_answered_with_its_result(intake: Intake) -> None:
     with ThreadPoolExecutor() as threads, intake.client() as client:
         sent = a_batch(a_case(3), a_case(4))
-        held = threads.submit(client.put, BATCH, content=sent, headers={"prefer": "wait=50, respond-async"})
+        waiting = threads.submit(client.put, BATCH, content=sent, headers={"prefer": "wait=50, respond-async"})
         job_id = eventually(lambda: newest(intake), what="the batch is accepted")
-        assert not held.done()
+        assert not waiting.done()
         intake.finish(job_id, [CREATED, UPDATED], first_key=3)
-        answer = held.result(40)
+        response = waiting.result(40)
         headers = {"location": f"/jobs/{job_id}", "preference-applied": "wait=50", "vary": "Accept, Accept-Encoding"}
-        coding = {"content-encoding": "zstd"} if answer.headers.get("content-encoding") == "zstd" else {}
+        coding = {"content-encoding": "zstd"} if response.headers.get("content-encoding") == "zstd" else {}
         coding = coding or {"content-encoding": "gzip"}
         document = multi_status(job_id, item(3, 201, "Created"), item(4, 200, "Updated"))
-        require(answer, 207, {**JSON, **headers, **coding}, document)
+        require(response, 207, {**JSON, **headers, **coding}, document)
 
 
 def test_who_waits_in_vain_learns_how_it_stands(intake: Intake) -> None:
     with intake.client(prefer="wait=1") as client:
-        answer = client.put(BATCH, content=a_batch(a_case()))
-        headers, document = accepted(answer)
-        require(answer, 202, {**headers, "preference-applied": "wait=1"}, document)
-        job_id = answer.json()["job"]["jobId"]
-        answer = client.get(f"/jobs/{job_id}/result")
-        require(answer, 202, {**headers, "preference-applied": "wait=1"}, document)
-        answer = client.get(f"/jobs/{job_id}")
-        job = job_of(answer.json()["data"])
-        told = {"etag": f'"queued-0-{job["sequence"]}"', "vary": "Accept", "retry-after": answer.headers["retry-after"]}
+        response = client.put(BATCH, content=a_batch(a_case()))
+        headers, document = accepted(response)
+        require(response, 202, {**headers, "preference-applied": "wait=1"}, document)
+        job_id = response.json()["job"]["jobId"]
+        response = client.get(f"/jobs/{job_id}/result")
+        require(response, 202, {**headers, "preference-applied": "wait=1"}, document)
+        response = client.get(f"/jobs/{job_id}")
+        job = job_of(response.json()["data"])
+        expected = {
+            "etag": f'"queued-0-{job["sequence"]}"',
+            "vary": "Accept",
+            "retry-after": response.headers["retry-after"],
+        }
         envelope = {"data": job, "error": None, "debug": {"activityID": job_id}}
-        require(answer, 200, {**JSON, **told, "preference-applied": "wait=1"}, envelope)
+        require(response, 200, {**JSON, **expected, "preference-applied": "wait=1"}, envelope)
     intake.finish(job_id)
 
 
@@ -70,22 +74,22 @@ def test_who_waits_in_vain_learns_how_it_stands(intake: Intake) -> None:
 def test_a_job_that_is_waited_for_is_shown_once_it_is_final(intake: Intake, at: str) -> None:
     job_id = intake.send()
     with ThreadPoolExecutor() as threads, intake.client(prefer="wait=50") as client:
-        held = threads.submit(client.get, at.format(job_id))
+        waiting = threads.submit(client.get, at.format(job_id))
         intake.finish(job_id)
-        answer = held.result(40)
-    assert answer.headers["preference-applied"] == "wait=50"
-    assert answer.status_code == (207 if at.endswith("result") else 200)
-    if answer.status_code == 200:
-        assert answer.json()["data"]["state"] == "completed"
+        response = waiting.result(40)
+    assert response.headers["preference-applied"] == "wait=50"
+    assert response.status_code == (207 if at.endswith("result") else 200)
+    if response.status_code == 200:
+        assert response.json()["data"]["state"] == "completed"
 
 
 def test_who_waits_for_what_is_not_theirs_is_not_kept(intake: Intake) -> None:
     job_id = intake.send()
     with intake.client("bob", prefer="wait=50") as stranger:
         for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/result"):
-            answer = stranger.get(path)
+            response = stranger.get(path)
             words = "There is no such job."
-            require(answer, 404, JSON, problem(answer, "job-not-found", "Not Found", words, path))
+            require(response, 404, JSON, problem(response, "job-not-found", "Not Found", words, path))
     intake.finish(job_id)
 
 
@@ -113,9 +117,9 @@ def test_a_result_of_which_a_part_is_gone_is_gone(intake: Intake, servers: Servi
             (intake.store.keys.outcome(job_id), ""),
         ):
             server.unlink(key)
-            answer = client.get(f"/jobs/{job_id}/result{query}")
+            response = client.get(f"/jobs/{job_id}/result{query}")
             path = f"/jobs/{job_id}/result"
-            require(answer, 410, JSON, problem(answer, "job-expired", "Gone", words, path))
+            require(response, 410, JSON, problem(response, "job-expired", "Gone", words, path))
 
 
 def test_a_batch_is_accepted_also_while_nobody_can_be_notified(servers: Services) -> None:
@@ -132,38 +136,38 @@ def lines_of(intake: Intake, method: str, path: str, content: bytes = b"", **hea
     """An answer, and what the log has of it but for durations, which are within the time that it all took."""
     began = monotonic()
     with capture_logs() as logs, intake.client(**headers) as client:
-        answer = client.request(method, path, content=content)
+        response = client.request(method, path, content=content)
         eventually(lambda: [line for line in logs if line["event"] == "request"], what="the request is logged")
     most_ms = 1000 * (monotonic() - began)
     for line in logs:
         if line["event"] == "request":
             assert 0 <= line.pop("duration_ms") <= most_ms
         assert set(line.pop("activity_id", "")) <= set("0123456789abcdef-")
-    return answer, list(logs)
+    return response, list(logs)
 
 
 def test_the_log_has_a_line_for_each_request_with_ids_and_counts_only(intake: Intake, servers: Services) -> None:
     who = {"client": "ann", "user": "user of ann", "address": "127.0.0.1"}
     sent = a_batch(a_case(), a_case(2))
-    answer, (line,) = lines_of(intake, "PUT", "/care-plans/5/cases-batch", sent)
-    job_id = answer.json()["job"]["jobId"]
-    told = {"event": "request", "log_level": "info", **who, "bytes_sent": len(answer.content)}
+    response, (line,) = lines_of(intake, "PUT", "/care-plans/5/cases-batch", sent)
+    job_id = response.json()["job"]["jobId"]
+    expected = {"event": "request", "log_level": "info", **who, "bytes_sent": len(response.content)}
     batch = {"method": "PUT", "route": "/care-plans/{carePlanKey}/cases-batch", "status": 202, "bytes": len(sent)}
-    assert line == {**told, **batch, "database": "demo", "items": 2, "job_id": job_id}
+    assert line == {**expected, **batch, "database": "demo", "items": 2, "job_id": job_id}
     intake.finish(job_id, [CREATED, CREATED])
 
-    answer, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}")
-    job = {"method": "GET", "route": "/jobs/{jobId}", "status": 200, "bytes": 0, "bytes_sent": len(answer.content)}
-    assert line == {**told, **job, "database": "demo", "job_id": job_id}
-    answer, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}/result", b"", **{"accept-encoding": "identity"})
-    result = {**job, "route": "/jobs/{jobId}/result", "status": 207, "bytes_sent": len(answer.content)}
-    assert line == {**told, **result, "database": "demo", "job_id": job_id, "items": 2}
+    response, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}")
+    job = {"method": "GET", "route": "/jobs/{jobId}", "status": 200, "bytes": 0, "bytes_sent": len(response.content)}
+    assert line == {**expected, **job, "database": "demo", "job_id": job_id}
+    response, (line,) = lines_of(intake, "GET", f"/jobs/{job_id}/result", b"", **{"accept-encoding": "identity"})
+    result = {**job, "route": "/jobs/{jobId}/result", "status": 207, "bytes_sent": len(response.content)}
+    assert line == {**expected, **result, "database": "demo", "job_id": job_id, "items": 2}
 
-    answer, (line,) = lines_of(intake, "GET", "/jobs/a secret?page=1")
-    refused = {**job, "status": 400, "bytes_sent": len(answer.content), "reason": "bad-parameter"}
-    assert line == {**told, **refused}
-    answer, (line,) = lines_of(intake, "GET", "/a secret", authorization="Bearer a secret")
-    nowhere = {**job, "route": "none", "status": 404, "bytes_sent": len(answer.content), "reason": "http-404"}
+    response, (line,) = lines_of(intake, "GET", "/jobs/a secret?page=1")
+    refused = {**job, "status": 400, "bytes_sent": len(response.content), "reason": "bad-parameter"}
+    assert line == {**expected, **refused}
+    response, (line,) = lines_of(intake, "GET", "/a secret", authorization="Bearer a secret")
+    nowhere = {**job, "route": "none", "status": 404, "bytes_sent": len(response.content), "reason": "http-404"}
     assert line == {"event": "request", "log_level": "info", "address": "127.0.0.1", **nowhere}
 
     with redis.Redis.from_url(servers.redis_url) as server:
@@ -184,9 +188,9 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
             client.get(path)
         both = 'carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"} 2.0'
         # a request is counted once its answer is sent and it has notified, which its client does not wait for
-        told = eventually(lambda: both in (metrics := client.get("/metrics")).text.splitlines() and metrics)
-    assert told.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    lines = [line for line in told.text.splitlines() if "created" not in line or "carecase_items" in line]
+        exposition = eventually(lambda: both in (metrics := client.get("/metrics")).text.splitlines() and metrics)
+    assert exposition.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = [line for line in exposition.text.splitlines() if "created" not in line or "carecase_items" in line]
     for expected in (
         both,
         'carecase_http_requests_total{method="GET",route="/jobs/{jobId}",status="404"} 2.0',
@@ -204,7 +208,7 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
         assert expected in lines
     (seconds,) = [line for line in lines if line.startswith('carecase_http_request_seconds_sum{route="/care-cases')]
     assert 0 < float(seconds.split()[-1]) <= monotonic() - began
-    assert "secret" not in told.text
+    assert "secret" not in exposition.text
 
 
 @pytest.fixture(scope="module")
@@ -222,20 +226,20 @@ def test_pages_of_named_origins_may_call_and_read_and_no_others(called_by_pages:
         "x-api-key, Authorization, vbasoftware-database, Content-Type, Content-Encoding, Idempotency-Key, Prefer,"
         " If-None-Match, traceparent, tracestate"
     )
-    answer = asked(ORIGIN, **{"access-control-request-headers": taken.lower()})
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["access-control-max-age"] == "600"
-    assert {name.strip() for name in answer.headers["access-control-allow-methods"].split(",")} == {
+    response = asked(ORIGIN, **{"access-control-request-headers": taken.lower()})
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-max-age"] == "600"
+    assert {name.strip() for name in response.headers["access-control-allow-methods"].split(",")} == {
         "GET", "PUT", "POST", "DELETE",
     }  # fmt: skip
-    allowed = {name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")}
+    allowed = {name.strip().lower() for name in response.headers["access-control-allow-headers"].split(",")}
     assert allowed >= {name.strip().lower() for name in taken.split(",")}
     assert asked(ORIGIN, **{"access-control-request-headers": "x-other"}).status_code == 400
     assert asked("https://elsewhere.example").status_code == 400
     assert "access-control-allow-origin" not in asked("https://elsewhere.example").headers
     with called_by_pages.client(origin=ORIGIN) as client:
-        answer = client.get("/jobs/x")
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["access-control-expose-headers"] == EXPOSED
-    assert GUARDED.items() <= answer.headers.items()
+        response = client.get("/jobs/x")
+    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-expose-headers"] == EXPOSED
+    assert GUARDED.items() <= response.headers.items()

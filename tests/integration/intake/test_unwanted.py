@@ -107,11 +107,11 @@ def test_the_answer_to_a_body_is_counted_until_it_is_read_or_nobody_reads(intake
         connection.sendall(head(intake, "PUT", "/care-cases-batch?validateOnly=true", *lines) + sent)
         assert connection.recv(12) == b"HTTP/1.1 207"
         eventually(lambda: open_bytes(intake) > 4 * MIB, what="it is told, which is done once a second")
-        counted, told = open_bytes(intake), 12
+        counted, size = open_bytes(intake), 12
         if ends_by == "leaving":
             connection.close()
         else:
             while piece := connection.recv(1 << 16):
-                told += len(piece)
-            assert told - 64 * 1024 < counted < told + MIB
+                size += len(piece)
+            assert size - 64 * 1024 < counted < size + MIB
         eventually(lambda: open_bytes(intake) == 0, what="it is let go")

@@ -118,8 +118,8 @@ class Beside:
         }
         large = (batch.keys, inner, outer)
         self.scripts.run("admit", arguments, *large, *(word for pair in payloads.items() for word in pair), keys=keys)
-        verdict, *told = self._note(f"admit {batch} {last}", self.model.admit(batch, payloads, limits))
-        return [verdict, *told[verdict == "admitted" :]]
+        verdict, *replies = self._note(f"admit {batch} {last}", self.model.admit(batch, payloads, limits))
+        return [verdict, *replies[verdict == "admitted" :]]
 
     @property
     def _most(self) -> dict[str, dict[str, int]]:
@@ -163,30 +163,32 @@ class Beside:
         self, chunks: Sequence[tuple[str, int]], holder: str = "", room: int = 10, **done: Any
     ) -> Answer:
         """Complete chunks, each in the same way."""
-        told = []
+        verdicts = []
         for job, n in chunks:
             size = self.model.jobs[job].chunks[n].size if job in self.model.jobs else 1
             one: dict[str, Any] = {"counts": {"updated": size}, "packed": f"packed {job} {n}", "keep": False}
-            told.append((job, n, one | {"answered": True} | done))
-        done_now = [_named(job, n, one) for job, n, one in told]
+            verdicts.append((job, n, one | {"answered": True} | done))
+        done_now = [_named(job, n, one) for job, n, one in verdicts]
         group = {"room": room, "chunks": GROUP}
         self.scripts.run(
             "complete",
             {"done": done_now, "holder": holder, "group": group, **self._times},
-            *(one["packed"] for _, _, one in told),
+            *(one["packed"] for _, _, one in verdicts),
         )
-        answer = self.model.complete(told, holder, self.limits, room)
-        return list(self._note(f"complete {told} {holder} {room}", answer))
+        answer = self.model.complete(verdicts, holder, self.limits, room)
+        return list(self._note(f"complete {verdicts} {holder} {room}", answer))
 
     def place(
         self, *jobs: tuple[str, str, list[str]], database: str = "demo", holder: str = "p", room: int = 10
     ) -> Answer:
         """Place jobs, each with the one up to which it waits for all, or "", and those it waits for one by one."""
-        told = list(jobs)
-        placements = [{"job": job, "behind": last, "after": earlier} for job, last, earlier in told]
+        placed = list(jobs)
+        placements = [{"job": job, "behind": last, "after": earlier} for job, last, earlier in placed]
         arguments = {"database": database, "holder": holder, "placements": placements, **self._times}
         self.scripts.run("place", arguments | {"group": {"room": room, "chunks": GROUP}})
-        return list(self._note(f"place {told} {holder}", self.model.place(database, told, holder, self.limits, room)))
+        return list(
+            self._note(f"place {placed} {holder}", self.model.place(database, placed, holder, self.limits, room))
+        )
 
     def release(self, job: str, n: int, holder: str, **wait: Any) -> str:
         """Give a chunk back; by default its database is to blame and left alone for a second."""
@@ -194,13 +196,13 @@ class Beside:
 
     def release_group(self, chunks: list[tuple[str, int]], holder: str, **wait: Any) -> Answer:
         """Give chunks back in the same way."""
-        told: dict[str, Any] = {"after_ms": 1_000, "open_circuit_ms": 1_000, "unexplained": False, "to_blame": True}
-        told |= {"reason": "away", "too_slow": False} | wait
+        expected: dict[str, Any] = {"after_ms": 1_000, "open_circuit_ms": 1_000, "unexplained": False, "to_blame": True}
+        expected |= {"reason": "away", "too_slow": False} | wait
         named = [{"job": job, "chunk": n} for job, n in chunks]
-        arguments = {"holder": holder, "chunks": named, "counts_toward_deadline": told["to_blame"]}
-        self.scripts.run("release", told | arguments)
-        answer = self.model.release(chunks, holder, told)
-        return list(self._note(f"release {chunks} {holder} {told}", answer))
+        arguments = {"holder": holder, "chunks": named, "counts_toward_deadline": expected["to_blame"]}
+        self.scripts.run("release", expected | arguments)
+        answer = self.model.release(chunks, holder, expected)
+        return list(self._note(f"release {chunks} {holder} {expected}", answer))
 
     def cancel(self, job: str) -> Answer:
         self.scripts.run("cancel", {"job": job, **self._times})

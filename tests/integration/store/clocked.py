@@ -105,16 +105,19 @@ class Clocked:
     def done(self) -> list[tuple[Any, dict[str, Content]]]:
         """Do it all; return each command's answer, and the values of all keys then, by name without the prefix."""
         answers = self._row.execute(raise_on_error=False)[2:]
-        return [(answer_of(answer), _content(told)) for answer, told in zip(answers[::2], answers[1::2], strict=True)]
+        return [
+            (answer_of(answer), _content(time_reply))
+            for answer, time_reply in zip(answers[::2], answers[1::2], strict=True)
+        ]
 
     def _tell_everything(self) -> None:
         self._row.evalsha(self._everything, 0)
 
 
-def _content(told: str) -> dict[str, Content]:
+def _content(reply: str) -> dict[str, Content]:
     return {
         key.removeprefix("c:"): (_read(kind, value), None if till_ms < 0 else till_ms)
-        for key, kind, value, till_ms in json.loads(told)
+        for key, kind, value, till_ms in json.loads(reply)
     }
 
 

@@ -313,9 +313,9 @@ class Model(States):
         opened: list[str] = []
         before = len(self.told_final), len(self.told_progress)
         verdicts = [self._complete(job_id, n, done, opened, limits) for job_id, n, done in chunks]
-        final = [told.partition("|")[0] for told in self.told_final[before[0] :]]
-        for told, start in zip((self.told_final, self.told_progress), before, strict=True):
-            told[start:] = ["\n".join(told[start:])] if told[start:] else []
+        final = [published.partition("|")[0] for published in self.told_final[before[0] :]]
+        for published, start in zip((self.told_final, self.told_progress), before, strict=True):
+            published[start:] = ["\n".join(published[start:])] if published[start:] else []
         names = {self.jobs[job_id].batch.database for job_id, _, _ in chunks if job_id in self.jobs}
         if not names:
             return [1, [], [], [], *verdicts]
@@ -544,8 +544,8 @@ class Model(States):
 
     def _announce(self, job: Job, event: str) -> None:
         number, counts = job.marks.get("events", 0) + 1, [job.counts.get(name, 0) for name in COUNTS]
-        told = (number, event, self.now_us, job.batch.database, sum(job.batch.sizes), *counts)
-        till_ms, text = self.now_ms + 2 * job.limits.retention_ms, "|".join(map(str, told))
+        entry = (number, event, self.now_us, job.batch.database, sum(job.batch.sizes), *counts)
+        till_ms, text = self.now_ms + 2 * job.limits.retention_ms, "|".join(map(str, entry))
         if self.webhooks.announce(job.batch.job, job.batch.webhooks, event, text, till_ms, self.now_ms):
             job.marks["events"] = number
 
@@ -669,14 +669,14 @@ class Model(States):
     def _open_next(self, job: Job, limits: Limits) -> list[str]:
         """Open the next chunk; return it if it must be notified for."""
         closed = [n for n, chunk in enumerate(job.chunks) if not chunk.opened][:1]
-        told = []
+        published = []
         for n in closed:
             member = f"{job.batch.job}:{n}"
             job.chunks[n].opened, job.chunks[n].due_ms = True, self.now_ms + limits.renotify_after_ms
             database = self.databases[job.batch.database]
             if not self._is_for_groups(job, n) or self._line_up(database, member, job.seq):
-                told.append(member)
-        return told
+                published.append(member)
+        return published
 
     def _open_first(self, job: Job, limits: Limits) -> list[str]:
         if any(chunk.opened for chunk in job.chunks):

@@ -270,12 +270,12 @@ class States:
 
     def kept(self, database: str) -> dict[str, int]:
         """What is counted for a database and its clients, counted anew from what is there."""
-        told: dict[str, int] = {}
+        usage: dict[str, int] = {}
         for where, name, client in self.counted:
             if where == database:
-                told[f"{name}:{client}"] = self.kept_of(database, client)[name]
-                told[name] = self.kept_of(database, None)[name]
-        return told | {f"staged:{job}": size for job, (where, _, size) in self.staged.items() if where == database}
+                usage[f"{name}:{client}"] = self.kept_of(database, client)[name]
+                usage[name] = self.kept_of(database, None)[name]
+        return usage | {f"staged:{job}": size for job, (where, _, size) in self.staged.items() if where == database}
 
     def kept_of(self, database: str, client: str | None) -> dict[str, int]:
         """What is counted for one client, or for all."""

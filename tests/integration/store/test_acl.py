@@ -53,7 +53,7 @@ def store(settings: Settings) -> Iterator[Stores]:
 def test_every_operation_works_as_the_service(store: Stores, settings: Settings) -> None:
     store.client.check()
     store.client.ping()
-    presence = Presence(settings.redis, SystemClock())
+    presence = Presence(store.client, SystemClock())
     presence.try_write()
     presence.seen("a worker")
     assert presence.workers().seen >= 1

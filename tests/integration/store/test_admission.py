@@ -158,8 +158,17 @@ def test_a_key_stands_for_one_batch_of_one_client(
 def test_a_job_is_what_was_sent_by_whom(store: Stores, packers: ThreadPoolExecutor) -> None:
     sender = Sender("ann", "her token", "demo", -5, strict=True)
     job = store.jobs.job(admit(admissions(store, packers), sender, [b"1", b"2"], "1" * 64).job_id)
-    told = (job.client, job.user, job.database, job.care_plan, job.strict, job.total, job.chunk_firsts, job.body_sha256)
-    assert told == ("ann", "her token", "demo", -5, True, 2, (0,), "1" * 64)
+    members = (
+        job.client,
+        job.user,
+        job.database,
+        job.care_plan,
+        job.strict,
+        job.total,
+        job.chunk_firsts,
+        job.body_sha256,
+    )
+    assert members == ("ann", "her token", "demo", -5, True, 2, (0,), "1" * 64)
 
 
 @pytest.mark.parametrize("calls", [1, 2, 4])

@@ -12,23 +12,23 @@ from carecase_worker.store.redis.certificates import certificate_expiries
 
 def ends(file: Path) -> float:
     """The end of a certificate, as openssl shows it."""
-    told = subprocess.run(["openssl", "x509", "-enddate", "-noout", "-in", file], capture_output=True, check=True)
-    moment = told.stdout.decode().strip().removeprefix("notAfter=")
+    completed = subprocess.run(["openssl", "x509", "-enddate", "-noout", "-in", file], capture_output=True, check=True)
+    moment = completed.stdout.decode().strip().removeprefix("notAfter=")
     return datetime.strptime(moment, "%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC).timestamp()
 
 
-def told(**files: Path) -> dict[str, float]:
+def expiries(**files: Path) -> dict[str, float]:
     settings = RedisSettings.model_validate({"url": "rediss://127.0.0.1:6379/0", **files})
     return {one.labels["setting"]: one.value for one in certificate_expiries(settings)}
 
 
 def test_each_file_of_the_settings_is_named(tmp_path: Path) -> None:
     made = certificates(tmp_path / "tls")
-    assert told(ca_file=made.ca, cert_file=made.certificate, key_file=made.key) == {
+    assert expiries(ca_file=made.ca, cert_file=made.certificate, key_file=made.key) == {
         "redis.ca_file": ends(made.ca),
         "redis.cert_file": ends(made.certificate),
     }
-    assert told() == {}
+    assert expiries() == {}
 
 
 def test_of_a_file_that_cannot_be_read_nothing_is_shown(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_redis_can_be_better_than_it_must(servers: Services, server: "redis.Re
     assert redis_hints(own) == []
     for limit, fault in (("0", ["has no maxmemory"]), ("1gb", [])):
         with configured(server, maxmemory=limit):
-            assert [told[: len("has no maxmemory")] for told in redis_faults(own)] == fault
+            assert [text[: len("has no maxmemory")] for text in redis_faults(own)] == fault
 
 
 def test_a_server_that_answers_is_judged_and_one_that_does_not_is_for_others_to_wait_for(servers: Services) -> None:

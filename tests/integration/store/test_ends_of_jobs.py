@@ -9,7 +9,6 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job import Cancelled, State
 from carecase_worker.store.operations.admission import Kept
 from carecase_worker.store.operations.claims import (
@@ -35,8 +34,8 @@ def test_each_completed_chunk_opens_the_next_and_the_last_one_ends_the_job(store
 
 def test_the_completion_of_a_last_chunk_names_the_job_that_it_ends(store: Stores) -> None:
     new, refs = admitted(store, 2)
-    told = [store.leases.complete(ref, ChunkResult(b"outcome", {"created": 1})).final for ref in (*refs, refs[1])]
-    assert told == [(), (new.job_id,), ()], "and only the first time"
+    finals = [store.leases.complete(ref, ChunkResult(b"outcome", {"created": 1})).final for ref in (*refs, refs[1])]
+    assert finals == [(), (new.job_id,), ()], "and only the first time"
 
 
 def test_a_cancelled_job_ends_cancelled_once_its_chunks_are(store: Stores) -> None:
@@ -77,7 +76,7 @@ def test_the_rate_of_a_database_is_measured_from_what_is_completed(store: Stores
 
 def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
     store = servers.store("soak:", width=2, retention_seconds=60, renotify_after_seconds=0.001)
-    placer = Placer(store.leases, OpenJobs(RedisSettings(url=servers.redis_url, prefix="soak:")), "w:1")
+    placer = Placer(store.leases, OpenJobs(store.client), "w:1")
 
     def keys() -> set[str]:
         with redis.Redis.from_url(servers.redis_url) as raw:

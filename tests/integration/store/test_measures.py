@@ -45,10 +45,10 @@ def values(measures: JobMeasures, name: str) -> dict[str, float]:
 
 def filled(measures: JobMeasures, name: str) -> list[tuple[float, float]]:
     """The buckets of a histogram of the database `demo` that are not empty."""
-    held = [one for one in measures() if isinstance(one, HistogramSample) and one.name == name]
-    assert [one.labels["database"] for one in held] == ["demo", "idle"]
-    assert not any(count for _, count in held[1].buckets)
-    return [(bound, count) for bound, count in held[0].buckets if count]
+    histograms = [one for one in measures() if isinstance(one, HistogramSample) and one.name == name]
+    assert [one.labels["database"] for one in histograms] == ["demo", "idle"]
+    assert not any(count for _, count in histograms[1].buckets)
+    return [(bound, count) for bound, count in histograms[0].buckets if count]
 
 
 def test_the_scripts_count_by_the_bounds_that_are_documented() -> None:

@@ -145,8 +145,8 @@ class Walk:
     def _release(self) -> None:
         for member, holder in self._some(sorted(self._beside.model.holding.items())):
             job, _, n = member.partition(":")
-            held = [other for other, by in self._beside.model.holding.items() if by == holder and other != member]
-            others = [(other.partition(":")[0], int(other.partition(":")[2])) for other in held]
+            also_held = [other for other, by in self._beside.model.holding.items() if by == holder and other != member]
+            others = [(other.partition(":")[0], int(other.partition(":")[2])) for other in also_held]
             self._beside.release_group(
                 [(job, int(n)), *self._dice.sample(others, self._one_of(0, len(others)))],
                 self._one_of(holder, holder, holder, holder, "stranger"),
@@ -214,9 +214,12 @@ def test_the_table_has_the_moves_that_the_model_makes_and_no_other(
             beside.claim("a", 0, "w")
         if before is State.WAITING:
             beside.release("a", 0, "w", open_circuit_ms=0)
-            held: dict[str, str | int] = {"holder": "w", "until": beside.model.now_ms + 1}  # as if of another chunk
-            beside.model.jobs["a"].chunks[0].lease |= held
-            beside.spoil(("HSET", "lease:a", "0:holder", "w", "0:until", held["until"]))
+            arguments: dict[str, str | int] = {
+                "holder": "w",
+                "until": beside.model.now_ms + 1,
+            }  # as if of another chunk
+            beside.model.jobs["a"].chunks[0].lease |= arguments
+            beside.spoil(("HSET", "lease:a", "0:holder", "w", "0:until", arguments["until"]))
         if before is State.CANCELLING:
             beside.cancel("a")
         if open_circuit_ms and operation is Operation.CLAIM:

@@ -56,12 +56,12 @@ def admitted(store: Stores, *keys: int, seals: Seals = SEALS, care_plan: int | N
     return new
 
 
-def keys_read(open_jobs: OpenJobs, *told: int) -> list[set[int] | None]:
+def keys_read(open_jobs: OpenJobs, *keys: int) -> list[set[int] | None]:
     """Which of some keys the set of each open job has, in order of acceptance; None where no set can be read."""
     _, there = open_jobs.unplaced("demo")
     sets = open_jobs.key_sets(there)
-    held = [sets[job.job_id] for job in there]
-    return [None if one is None else {key for key in told if one.meets(as_set(key))} for one in held]
+    sets_in_order = [sets[job.job_id] for job in there]
+    return [None if one is None else {key for key in keys if one.meets(as_set(key))} for one in sets_in_order]
 
 
 @pytest.mark.parametrize("seals", [SEALS, Seals({})], ids=["sealed", "not sealed"])
@@ -69,7 +69,7 @@ def test_open_jobs_are_returned_with_the_keys_that_they_write(
     store: Stores, redis_settings: RedisSettings, seals: Seals
 ) -> None:
     first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=5)
-    open_jobs = OpenJobs(redis_settings, seals)
+    open_jobs = OpenJobs(store.client, seals)
     unplaced, there = open_jobs.unplaced("demo")
     assert [(job.job_id, job.care_plan) for job in there] == [(first.job_id, ""), (second.job_id, "5")]
     assert unplaced == there[1:]
@@ -81,12 +81,12 @@ def test_open_jobs_are_returned_with_the_keys_that_they_write(
 @pytest.mark.parametrize("seals", OTHERS.values(), ids=OTHERS)
 def test_a_set_whose_key_is_not_here_is_not_read(store: Stores, redis_settings: RedisSettings, seals: Seals) -> None:
     admitted(store, 1)
-    assert keys_read(OpenJobs(redis_settings, seals), 1) == [None]
+    assert keys_read(OpenJobs(store.client, seals), 1) == [None]
 
 
 def test_where_all_is_to_be_sealed_a_set_that_is_not_is_not_read(store: Stores, redis_settings: RedisSettings) -> None:
     admitted(store, 1, seals=Seals({}))
-    assert keys_read(OpenJobs(redis_settings, SEALS), 1) == [None]
+    assert keys_read(OpenJobs(store.client, SEALS), 1) == [None]
 
 
 def test_a_set_that_somebody_changed_is_not_read(
@@ -94,21 +94,21 @@ def test_a_set_that_somebody_changed_is_not_read(
 ) -> None:
     one, other = admitted(store, 1), admitted(store, 2)
     raw_redis.copy(store.keys.key_set(other.job_id), store.keys.key_set(one.job_id), replace=True)
-    assert keys_read(OpenJobs(redis_settings, SEALS), 1, 2) == [None, {2}]
+    assert keys_read(OpenJobs(store.client, SEALS), 1, 2) == [None, {2}]
 
 
 def test_a_job_that_has_ended_since_is_returned_with_those_to_place(
     store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
 ) -> None:
     raw_redis.zadd(store.keys.unplaced("demo"), {"gone": 1})
-    assert OpenJobs(redis_settings).unplaced("demo") == ([OpenJob("gone", 0, "")], [])
+    assert OpenJobs(store.client).unplaced("demo") == ([OpenJob("gone", 0, "")], [])
 
 
 def test_sets_are_cached_up_to_a_number_of_keys(
     store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
 ) -> None:
     jobs = [admitted(store, key, key + 1) for key in (1, 3, 5)]
-    open_jobs = OpenJobs(redis_settings, SEALS, most_keys=4)
+    open_jobs = OpenJobs(store.client, SEALS, most_keys=4)
     assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, {5, 6}]
     for job in jobs:
         raw_redis.delete(store.keys.key_set(job.job_id))

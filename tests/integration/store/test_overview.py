@@ -41,8 +41,8 @@ def test_open_work_and_the_chunk_in_hand_are_shown(store: Stores, overviews: Ove
     assert demo.open_chunks >= 1
     assert timedelta(0) <= demo.oldest < timedelta(minutes=5)
     assert (other.open_jobs, other.open_items) == (0, 0)
-    (held,) = overview.in_hand
-    assert (held.host, held.process, held.chunk, held.database) == ("node-1", "88", chunk, "demo")
+    (in_hand,) = overview.in_hand
+    assert (in_hand.host, in_hand.process, in_hand.chunk, in_hand.database) == ("node-1", "88", chunk, "demo")
 
 
 def test_the_breaker_opens_with_a_database_that_is_away_and_half_opens_with_a_probe(

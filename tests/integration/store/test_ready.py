@@ -36,8 +36,8 @@ def test_one_notification_does_for_small_batches_that_come_soon_after_each_other
 
 
 def test_sixty_four_small_batches_are_worth_another_process(roomy: Beside) -> None:
-    told = _small(roomy, *(f"j-{number:03}" for number in range(130)))
-    assert [number for number, notified in enumerate(told) if notified] == [0, 63, 64 + 63]
+    notified_each = _small(roomy, *(f"j-{number:03}" for number in range(130)))
+    assert [number for number, notified in enumerate(notified_each) if notified] == [0, 63, 64 + 63]
 
 
 def test_nobody_is_notified_while_a_process_is_awake(roomy: Beside) -> None:

@@ -10,7 +10,7 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.settings.model import JobSettings, RedisSettings
+from carecase_worker.settings.model import JobSettings
 from carecase_worker.store.job import COUNTS
 from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.workers.standstill import Standstill
@@ -21,10 +21,9 @@ DONE = ChunkResult(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retry
 
 
 @pytest.fixture
-def standstill(servers: Services, store: Stores) -> Standstill:
-    redis = RedisSettings.model_validate({"url": servers.redis_url, "prefix": store.keys.prefix})
+def standstill(store: Stores) -> Standstill:
     jobs = JobSettings.model_validate({"untaken_after_seconds": LIMIT.total_seconds(), "renotify_after_seconds": 2})
-    return Standstill(redis, jobs)
+    return Standstill(store.client, jobs)
 
 
 def minutes(age: timedelta | None) -> int | None:

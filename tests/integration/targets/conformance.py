@@ -65,12 +65,12 @@ class UpsertConformance:
         lease = a_lease(key.job_id, seq=seq, care_plan=care_plan, user=user, strict=strict)
         return writer.write(key, plan_chunk(Chunk(0, len(cases), a_batch(*cases)), lease))
 
-    def held(self, engine: Engine, key: int = 1) -> dict[str, Any]:
+    def stored(self, engine: Engine, key: int = 1) -> dict[str, Any]:
         with engine.connect() as connection:
             row = connection.execute(select(CARE_CASE).where(CARE_CASE.c["case_Key"] == key)).mappings().one()
             return {field.name: row[CARE_CASE.c[field.name]] for field in FIELDS}
 
-    def held_keys(self, engine: Engine) -> list[int]:
+    def stored_keys(self, engine: Engine) -> list[int]:
         key = CARE_CASE.c["case_Key"]
         with engine.connect() as connection:
             return list(connection.execute(select(key).order_by(key)).scalars())
@@ -79,34 +79,34 @@ class UpsertConformance:
         case = a_case(**FULL)
         assert self.apply(writer, case) == [CREATED]
         (sent,) = validate(a_batch(case), Rules(None, "sender", NOW))
-        held = self.held(engine)
+        stored = self.stored(engine)
         assert isinstance(sent, dict)
         moments = {name: value for name, value in sent.items() if hasattr(value, "tzinfo")}
-        assert {name: held[name].replace(tzinfo=value.tzinfo) for name, value in moments.items()} == moments
-        assert {k: v for k, v in held.items() if k not in moments} == {
+        assert {name: stored[name].replace(tzinfo=value.tzinfo) for name, value in moments.items()} == moments
+        assert {k: v for k, v in stored.items() if k not in moments} == {
             k: v for k, v in sent.items() if k not in moments
         }
 
     def test_a_case_that_was_there_is_replaced_but_for_who_entered_it(self, engine: Engine, writer: Writer) -> None:
         self.apply(writer, a_case(**FULL), seq=1)
         assert self.apply(writer, a_case(entry_User="other", case_ID="new"), seq=2, user="bob") == [UPDATED]
-        held = self.held(engine)
-        assert (held["case_ID"], held["case_Status"]) == ("new", None)
-        assert (held["entry_User"], held["entry_Date"].year) == ("importer", 2026)
-        assert held["update_User"] == "bob"
+        stored = self.stored(engine)
+        assert (stored["case_ID"], stored["case_Status"]) == ("new", None)
+        assert (stored["entry_User"], stored["entry_Date"].year) == ("importer", 2026)
+        assert stored["update_User"] == "bob"
 
     def test_what_is_written_once_more_is_known_by_its_version(self, engine: Engine, writer: Writer) -> None:
         """The ledger does not know, if its row is gone."""
         case = a_case(case_ID="same")
         assert self.apply(writer, case, seq=2) == [CREATED]
         assert self.apply(writer, case, seq=2, user="bob") == [SUPERSEDED]
-        assert self.held(engine)["update_User"] != "bob"
+        assert self.stored(engine)["update_User"] != "bob"
 
     def test_an_older_batch_changes_nothing_but_who_entered_it_first(self, engine: Engine, writer: Writer) -> None:
         assert self.apply(writer, a_case(case_ID="second", entry_User="second"), seq=2) == [CREATED]
         assert self.apply(writer, a_case(case_ID="first", entry_User="first"), seq=1) == [SUPERSEDED]
-        held = self.held(engine)
-        assert (held["case_ID"], held["entry_User"]) == ("second", "first")
+        stored = self.stored(engine)
+        assert (stored["case_ID"], stored["entry_User"]) == ("second", "first")
 
     def test_of_the_cases_of_an_older_batch_each_says_who_entered_it_first(
         self, engine: Engine, writer: Writer
@@ -116,7 +116,7 @@ class UpsertConformance:
             self.apply(writer, a_case(2 + 10 * order), seq=1, user="first")
             self.apply(writer, *(a_case(key + 10 * order) for key in keys), seq=3, user="third")
             self.apply(writer, *(a_case(key + 10 * order) for key in keys), seq=2, user="second")
-            entered = [self.held(engine, key + 10 * order)["entry_User"] for key in (1, 2, 3)]
+            entered = [self.stored(engine, key + 10 * order)["entry_User"] for key in (1, 2, 3)]
             assert entered == ["second", "first", "second"]
             self.apply(writer, *(a_case(key + 10 * order) for key in keys[:2]), seq=2, user="other")
             assert entered == ["second", "first", "second"]
@@ -126,18 +126,18 @@ class UpsertConformance:
     ) -> None:
         cases = [a_case(1, case_ID="a"), a_case(2), a_case(1, case_ID="b"), a_case(1, case_ID="c", entry_User="x")]
         assert self.apply(writer, *cases) == [CREATED, CREATED, UPDATED, UPDATED]
-        held = self.held(engine)
-        assert (held["case_ID"], held["entry_User"]) == ("c", "sender")
+        stored = self.stored(engine)
+        assert (stored["case_ID"], stored["entry_User"]) == ("c", "sender")
 
     def test_a_key_that_comes_a_thousand_times_gets_as_many_answers(self, engine: Engine, writer: Writer) -> None:
         cases = [a_case(1, case_ID=str(place)) for place in range(1000)]
         assert self.apply(writer, *cases, seq=2) == [CREATED, *[UPDATED] * 999]
-        assert self.held(engine)["case_ID"] == "999"
+        assert self.stored(engine)["case_ID"] == "999"
         assert self.apply(writer, *cases, seq=1, user="first") == [SUPERSEDED] * 1000
-        assert (self.held(engine)["case_ID"], self.held(engine)["entry_User"]) == ("999", "first")
+        assert (self.stored(engine)["case_ID"], self.stored(engine)["entry_User"]) == ("999", "first")
         others = [a_case(1, carePlan_Key=6, case_ID="taken over")] * 1000
         assert self.apply(writer, *others, seq=3, care_plan=6) == [OTHER_CARE_PLAN] * 1000
-        assert self.held(engine)["case_ID"] == "999"
+        assert self.stored(engine)["case_ID"] == "999"
 
     def test_each_version_of_a_case_that_comes_often_is_written(self, engine: Engine, writer: Writer) -> None:
         """A trigger, as that of an audit, sees them all."""
@@ -150,21 +150,21 @@ class UpsertConformance:
     def test_a_refused_version_of_a_case_that_comes_often_harms_no_other(self, engine: Engine, writer: Writer) -> None:
         ground_of(engine).refuse_negative_priorities(engine)
         cases = [a_case(1, case_Priority=-1 if place in (0, 7, 199) else 1, case_ID=str(place)) for place in range(200)]
-        told = [outcome.kind for outcome in self.apply(writer, *cases)]
-        assert [place for place, kind in enumerate(told) if kind is Kind.CONFLICT] == [0, 7, 199]
-        assert (told[1], {*told[2:7], *told[8:199]}) == (Kind.CREATED, {Kind.UPDATED})
-        assert self.held(engine)["case_ID"] == "198"
+        kinds = [outcome.kind for outcome in self.apply(writer, *cases)]
+        assert [place for place, kind in enumerate(kinds) if kind is Kind.CONFLICT] == [0, 7, 199]
+        assert (kinds[1], {*kinds[2:7], *kinds[8:199]}) == (Kind.CREATED, {Kind.UPDATED})
+        assert self.stored(engine)["case_ID"] == "198"
 
     def test_another_care_plans_case_is_not_taken_over(self, engine: Engine, writer: Writer) -> None:
         self.apply(writer, a_case(1, carePlan_Key=5), a_case(2, carePlan_Key=6), seq=1)
         cases = [a_case(1, carePlan_Key=6), a_case(2, carePlan_Key=6), a_case(3, carePlan_Key=6)]
         assert self.apply(writer, *cases, seq=2, care_plan=6) == [OTHER_CARE_PLAN, UPDATED, CREATED]
-        assert self.held(engine, 1)["carePlan_Key"] == 5
+        assert self.stored(engine, 1)["carePlan_Key"] == 5
 
     def test_without_a_care_plan_in_the_path_the_case_moves(self, engine: Engine, writer: Writer) -> None:
         self.apply(writer, a_case(1, carePlan_Key=5), seq=1)
         assert self.apply(writer, a_case(1, carePlan_Key=6), seq=2) == [UPDATED]
-        assert self.held(engine)["carePlan_Key"] == 6
+        assert self.stored(engine)["carePlan_Key"] == 6
 
     def test_a_chunk_is_applied_once(self, engine: Engine, writer: Writer) -> None:
         key = LedgerKey(uuid4(), 3)
@@ -210,11 +210,11 @@ class UpsertConformance:
             outcomes = self.apply(writer, *good, bad, seq=seq, care_plan=5, strict=True)
             assert outcomes[:2] == [NOT_APPLIED, NOT_APPLIED], bad
             assert outcomes[2].kind in (Kind.INVALID, Kind.CONFLICT), bad
-            assert self.held_keys(engine) == [1]
+            assert self.stored_keys(engine) == [1]
         key = LedgerKey(uuid4(), 0)
         for _ in range(2):
             assert self.apply(writer, *good, seq=9, strict=True, key=key) == [CREATED, CREATED]
-        assert self.held_keys(engine) == [1, 2, 3]
+        assert self.stored_keys(engine) == [1, 2, 3]
 
     def test_cases_are_written_in_the_order_of_their_keys(self, engine: Engine, writer: Writer) -> None:
         """Two transactions that write the same cases then wait for one another, and neither for ever."""

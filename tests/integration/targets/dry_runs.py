@@ -53,9 +53,9 @@ def apply(engine: Engine, *cases: Any, seq: int = 1, **lease: Any) -> list[Outco
 def rehearse(engine: Engine, *cases: Any, **lease: Any) -> list[Outcome]:
     """A dry run, which leaves everything as it was."""
     before = contents(engine)
-    told = writer_at(engine).dry_run(plan_of(*cases, dry_run=True, **lease))
+    outcomes = writer_at(engine).dry_run(plan_of(*cases, dry_run=True, **lease))
     assert contents(engine) == before
-    return told
+    return outcomes
 
 
 def contents(engine: Engine) -> list[Any]:

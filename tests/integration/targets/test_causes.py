@@ -35,7 +35,7 @@ def url(servers: Services) -> Iterator[str]:
     run(url, "DROP OWNED BY lesser2", "DROP ROLE lesser2")
 
 
-def told(engine: Engine) -> Causes:
+def cause_of(engine: Engine) -> Causes:
     """The cause that looking at the schema ends with; its text is fit to be shown."""
     with pytest.raises(TargetFailure) as caught:
         schema_differences(engine)
@@ -65,7 +65,7 @@ def told(engine: Engine) -> Causes:
 )
 def test_a_url_that_leads_nowhere(url: str, instead_of: str, other: str, cause: Causes) -> None:
     with engine_at(f"{url}?".replace(instead_of, other, 1)) as engine:
-        assert told(engine) is cause
+        assert cause_of(engine) is cause
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_a_service_that_asks_for_a_server_without_writes(url: str, monkeypatch: 
 
 def test_a_port_where_nothing_listens(url: str) -> None:
     with engine_at(url.replace(str(urlsplit(url).port), str(free_port()))) as engine:
-        assert told(engine) is Causes.REFUSED
+        assert cause_of(engine) is Causes.REFUSED
 
 
 def test_a_server_that_never_answers(url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with engine_at(url.replace(str(urlsplit(url).port), str(port)), CONNECT_TIMEOUT_SECONDS="1") as engine:
-            assert told(engine) is Causes.TIMEOUT
+            assert cause_of(engine) is Causes.TIMEOUT
 
 
 def test_a_server_that_hangs_up(url: str) -> None:
@@ -117,7 +117,7 @@ def test_a_server_that_hangs_up(url: str) -> None:
         port = server.stdout.readline().strip()
         try:
             with engine_at(url.replace(str(urlsplit(url).port), port)) as engine:
-                assert told(engine) is Causes.BROKEN
+                assert cause_of(engine) is Causes.BROKEN
         finally:
             server.kill()
 
@@ -130,7 +130,7 @@ def test_a_certificate_that_nobody_vouches_for(url: str, tmp_path: Path) -> None
         for authority in (strangers.ca, tmp_path / "nowhere.pem"):
             query = f"?sslmode=verify-full&sslrootcert={authority}"
             with engine_at(url.replace(str(server), str(port)) + query) as engine:
-                assert told(engine) is Causes.CERTIFICATE
+                assert cause_of(engine) is Causes.CERTIFICATE
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_server_that_does_not_let_this_user_work(
     run(where, do.format(name))
     try:
         with engine_at(url.replace("postgres:secret@", "lesser2:own@")) as engine:
-            assert told(engine) is cause
+            assert cause_of(engine) is cause
     finally:
         run(where, undo.format(name))
 
@@ -169,11 +169,11 @@ def test_a_server_in_recovery(tmp_path_factory: pytest.TempPathFactory) -> None:
     (place / "postgres" / "standby.signal").touch()
     at = f"postgresql://postgres:secret@127.0.0.1:{port}/postgres"
     with postgres_of(place, port), engine_at(at) as engine:
-        eventually(lambda: told(engine) is Causes.STANDBY, what="the standby lets itself be asked")
+        eventually(lambda: cause_of(engine) is Causes.STANDBY, what="the standby lets itself be asked")
     with (place / "postgres" / "postgresql.conf").open("a") as file:
         file.write("hot_standby = off\n")
     with postgres_of(place, port), engine_at(at) as engine:
-        assert told(engine) is Causes.STARTING
+        assert cause_of(engine) is Causes.STARTING
 
 
 def test_what_a_session_meets_once_it_is_there(url: str) -> None:
@@ -208,7 +208,7 @@ def test_sqlite_files_that_are_none(tmp_path: Path) -> None:
         ("text", Causes.DAMAGED),
     ):
         with engine_at(f"sqlite:///{tmp_path / path}") as engine:
-            assert told(engine) is cause
+            assert cause_of(engine) is cause
     with engine_at(f"sqlite:///{tmp_path}/nowhere/cases.sqlite") as engine, pytest.raises(TargetFailure) as caught:
         upgrade(engine)
     assert caught.value.cause == Causes.NO_FILE.value

@@ -178,7 +178,7 @@ def test_a_constraint_of_a_table_that_a_trigger_writes_is_not_the_items_fault(en
 
 
 @pytest.mark.parametrize(
-    ("told", "fields"),
+    ("clause", "fields"),
     [
         ("", "The item"),
         (", CONSTRAINT = NEW.case_status, TABLE = 'care_case', SCHEMA = 'public'", "The item"),
@@ -188,14 +188,14 @@ def test_a_constraint_of_a_table_that_a_trigger_writes_is_not_the_items_fault(en
         ),
     ],
 )
-def test_a_trigger_that_raises_a_constraints_state_gives_a_conflict(engine: Engine, told: str, fields: str) -> None:
+def test_a_trigger_that_raises_a_constraints_state_gives_a_conflict(engine: Engine, clause: str, fields: str) -> None:
     execute(
         engine,
         "CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.case_priority < 0"
-        f" THEN RAISE EXCEPTION '%', NEW USING ERRCODE = 'foreign_key_violation'{told}; END IF; RETURN NEW; END $$",
+        f" THEN RAISE EXCEPTION '%', NEW USING ERRCODE = 'foreign_key_violation'{clause}; END IF; RETURN NEW; END $$",
         "CREATE TRIGGER note BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION note()",
     )
-    assert conflict(engine, told).startswith(f"{fields} conflicts with a foreign key of the target database")
+    assert conflict(engine, clause).startswith(f"{fields} conflicts with a foreign key of the target database")
 
 
 SQLITE = {

@@ -39,7 +39,7 @@ def engine(request: pytest.FixtureRequest, servers: Services, tmp_path: Path) ->
 
 def test_a_case_is_reported_as_created_updated_or_unchanged(engine: Engine) -> None:
     apply(engine, a_case(1, case_Reason="A", case_End_Date=MOMENT), a_case(2, case_Score=0.5), user="ann")
-    told = rehearse(
+    outcomes = rehearse(
         engine,
         a_case(1, case_Reason="B", case_Priority=3),
         a_case(2, case_Score=0.5),
@@ -47,22 +47,22 @@ def test_a_case_is_reported_as_created_updated_or_unchanged(engine: Engine) -> N
         a_case(2, case_Score=5, case_Status="far too long"),
         user="bob",
     )
-    assert told[:3] == [would_update(("case_End_Date", "case_Priority", "case_Reason")), UNCHANGED, WOULD_CREATE]
-    assert told[3].kind is Kind.INVALID
+    assert outcomes[:3] == [would_update(("case_End_Date", "case_Priority", "case_Reason")), UNCHANGED, WOULD_CREATE]
+    assert outcomes[3].kind is Kind.INVALID
 
 
 def test_a_case_that_comes_often_is_compared_with_what_it_was_just_before(engine: Engine) -> None:
     apply(engine, a_case(1, case_Reason="A"))
     reasons = ["A", "B", "B", "C", None, None, "D", "D", "E"]
-    told = rehearse(engine, *(a_case(1, case_Reason=reason) for reason in reasons), *[a_case(2)] * 7)
+    outcomes = rehearse(engine, *(a_case(1, case_Reason=reason) for reason in reasons), *[a_case(2)] * 7)
     changed, stayed = would_update(("case_Reason",)), UNCHANGED
-    assert told[:9] == [stayed, changed, stayed, changed, changed, stayed, changed, stayed, changed]
-    assert told[9:] == [WOULD_CREATE, *[stayed] * 6]
+    assert outcomes[:9] == [stayed, changed, stayed, changed, changed, stayed, changed, stayed, changed]
+    assert outcomes[9:] == [WOULD_CREATE, *[stayed] * 6]
 
 
 def test_audit_fields_are_changes_only_if_the_item_gives_them(engine: Engine) -> None:
     apply(engine, *(a_case(key, update_User="ann", update_Date=MOMENT) for key in (1, 2, 3, 4)))
-    told = rehearse(
+    outcomes = rehearse(
         engine,
         a_case(1),
         a_case(2, update_User="ann", update_Date=MOMENT),
@@ -71,12 +71,12 @@ def test_audit_fields_are_changes_only_if_the_item_gives_them(engine: Engine) ->
         user="bob",
         seq=5,
     )
-    assert told == [UNCHANGED, UNCHANGED, would_update(("update_User",)), UNCHANGED]
+    assert outcomes == [UNCHANGED, UNCHANGED, would_update(("update_User",)), UNCHANGED]
 
 
 def test_a_later_item_of_the_same_case_sees_the_earlier_one(engine: Engine) -> None:
-    told = rehearse(engine, a_case(1, case_ID="a"), a_case(1, case_ID="b"), a_case(1, case_ID="b"))
-    assert told == [WOULD_CREATE, would_update(("case_ID",)), UNCHANGED]
+    outcomes = rehearse(engine, a_case(1, case_ID="a"), a_case(1, case_ID="b"), a_case(1, case_ID="b"))
+    assert outcomes == [WOULD_CREATE, would_update(("case_ID",)), UNCHANGED]
 
 
 def test_what_is_newer_than_the_dry_run_is_no_reason_to_be_superseded(engine: Engine) -> None:
@@ -96,16 +96,16 @@ def test_the_faults_are_those_of_a_real_run(engine: Engine) -> None:
         a_case(5, carePlan_Key=7),
         a_case(6),
     ]
-    told = rehearse(engine, *cases, care_plan=5)
-    assert told[0] == OTHER_CARE_PLAN
-    assert [one.kind for one in told[1:]] == [
+    outcomes = rehearse(engine, *cases, care_plan=5)
+    assert outcomes[0] == OTHER_CARE_PLAN
+    assert [one.kind for one in outcomes[1:]] == [
         Kind.CONFLICT,
         Kind.REFUSED,
         Kind.REFUSED,
         Kind.INVALID,
         Kind.WOULD_CREATE,
     ]
-    assert [as_if_real(one) for one in told] == apply(engine, *cases, care_plan=5, seq=2)
+    assert [as_if_real(one) for one in outcomes] == apply(engine, *cases, care_plan=5, seq=2)
 
 
 def test_a_case_that_is_passed_over_each_time_but_the_last_is_refused_until_then(engine: Engine) -> None:
@@ -117,8 +117,8 @@ def test_a_case_that_is_passed_over_each_time_but_the_last_is_refused_until_then
 
 def test_of_a_strict_dry_run_with_a_fault_nothing_else_would_be_applied(engine: Engine) -> None:
     apply(engine, a_case(1, carePlan_Key=6))
-    told = rehearse(engine, a_case(1), a_case(2), care_plan=5, strict=True)
-    assert told == [OTHER_CARE_PLAN, NOT_APPLIED]
+    outcomes = rehearse(engine, a_case(1), a_case(2), care_plan=5, strict=True)
+    assert outcomes == [OTHER_CARE_PLAN, NOT_APPLIED]
     assert rehearse(engine, a_case(2), a_case(3), care_plan=5, strict=True) == [WOULD_CREATE, WOULD_CREATE]
 
 
@@ -150,8 +150,8 @@ def a_random_case(dice: Random) -> Any:
 
 def rows_of(engine: Engine) -> dict[int, dict[str, Any]]:
     with engine.connect() as connection:
-        told = connection.execute(text("SELECT * FROM care_case")).mappings().all()
-    return {row["case_key"]: {field.name: row[field.column] for field in FIELDS} for row in told}
+        rows = connection.execute(text("SELECT * FROM care_case")).mappings().all()
+    return {row["case_key"]: {field.name: row[field.column] for field in FIELDS} for row in rows}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -162,11 +162,11 @@ def test_a_dry_run_says_what_the_real_one_then_does(engine: Engine, seed: int) -
     for seq in range(1, 16):
         cases = [a_random_case(dice) for _ in range(dice.randrange(1, 9))]
         how = {"care_plan": dice.choice([None, 5]), "strict": dice.random() < 0.2, "user": dice.choice(["ann", "bob"])}
-        told, before = rehearse(engine, *cases, seq=seq, **how), rows_of(engine)
-        assert [as_if_real(one) for one in told] == apply(engine, *cases, seq=seq, **how), (seed, seq, cases, how)
+        outcomes, before = rehearse(engine, *cases, seq=seq, **how), rows_of(engine)
+        assert [as_if_real(one) for one in outcomes] == apply(engine, *cases, seq=seq, **how), (seed, seq, cases, how)
         after = rows_of(engine)
         keys = [case["case_Key"] if isinstance(case, dict) else None for case in cases]
-        for case, one in zip(cases, told, strict=True):
+        for case, one in zip(cases, outcomes, strict=True):
             if one.kind in (Kind.WOULD_UPDATE, Kind.UNCHANGED) and keys.count(case["case_Key"]) == 1:
                 was, is_now = before[case["case_Key"]], after[case["case_Key"]]
                 defaulted = {name for name in ("update_Date", "update_User") if case.get(name) is None}

@@ -39,9 +39,9 @@ def test_a_constraint_that_is_checked_at_the_commit_is_met(postgres: Engine) -> 
         "INSERT INTO statuses VALUES ('OPEN')",
         "ALTER TABLE care_case ADD FOREIGN KEY (case_status) REFERENCES statuses DEFERRABLE INITIALLY DEFERRED",
     )
-    told = rehearse(postgres, a_case(1, case_Status="OPEN"), a_case(2, case_Status="LOST"))
-    assert [one.kind for one in told] == [Kind.WOULD_CREATE, Kind.CONFLICT]
-    assert told[1].body.startswith("case_Status: ")
+    outcomes = rehearse(postgres, a_case(1, case_Status="OPEN"), a_case(2, case_Status="LOST"))
+    assert [one.kind for one in outcomes] == [Kind.WOULD_CREATE, Kind.CONFLICT]
+    assert outcomes[1].body.startswith("case_Status: ")
 
 
 def test_a_value_that_the_database_rounds_is_no_change(postgres: Engine) -> None:
@@ -94,9 +94,9 @@ def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: En
     with ThreadPoolExecutor(1) as threads:
         with others.begin() as other:
             other.execute(text("UPDATE care_case SET case_reason = 'B' WHERE case_key = 1"))
-            told = threads.submit(writer_at(postgres).dry_run, patiently)
+            dry_run = threads.submit(writer_at(postgres).dry_run, patiently)
             eventually(dry_run_waits, what="the dry run waits for the row")
-        assert told.result() == [UNCHANGED]
+        assert dry_run.result() == [UNCHANGED]
 
 
 @pytest.mark.parametrize("care_plan", [None, 5])
@@ -123,10 +123,10 @@ def test_cases_that_come_often_are_answered_as_if_each_came_alone(postgres: Engi
         )
         for _ in range(120)
     ]
-    told = rehearse(postgres, *cases, care_plan=care_plan)
+    outcomes = rehearse(postgres, *cases, care_plan=care_plan)
     portable = Writer(postgres, GROUNDS["postgresql"].other_upserts["portable"]())
-    assert portable.dry_run(plan_of(*cases, dry_run=True, care_plan=care_plan)) == told
-    assert len(set(told)) > 5
+    assert portable.dry_run(plan_of(*cases, dry_run=True, care_plan=care_plan)) == outcomes
+    assert len(set(outcomes)) > 5
 
 
 def str_of(engine: Engine) -> str:

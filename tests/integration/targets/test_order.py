@@ -56,7 +56,7 @@ class Target:
         with self.engine.begin() as connection:
             connection.execute(INGEST_LEDGER.delete().where(INGEST_LEDGER.c.job_id == UUID(int=one.seq)))
 
-    def held(self) -> dict[int, HeldCase]:
+    def stored(self) -> dict[int, HeldCase]:
         """Every case as it is there; versions as the places that they stand for."""
         with self.engine.connect() as connection:
             rows = connection.execute(select(*CARE_CASE.c)).mappings().all()
@@ -106,9 +106,9 @@ def refusal(row: Case) -> Answer | None:
 
 def answer_of(outcome: Outcome) -> Answer:
     """An outcome as the reference gives it."""
-    told = {Kind.CREATED: outcome.body, Kind.UPDATED: outcome.body, Kind.SUPERSEDED: outcome.body}
-    told[Kind.CONFLICT] = outcome.body.partition(": ")[0] + ": "
-    return outcome.kind.status, told.get(outcome.kind, "")
+    bodies = {Kind.CREATED: outcome.body, Kind.UPDATED: outcome.body, Kind.SUPERSEDED: outcome.body}
+    bodies[Kind.CONFLICT] = outcome.body.partition(": ")[0] + ": "
+    return outcome.kind.status, bodies.get(outcome.kind, "")
 
 
 CASES = st.builds(
@@ -189,12 +189,12 @@ def execute(target: Target, one: Run, how: int) -> list[Answer]:
 
 
 def check_held(target: Target, expected: dict[int, HeldCase]) -> None:
-    held = target.held()
-    assert held.keys() == expected.keys()
+    stored = target.stored()
+    assert stored.keys() == expected.keys()
     for key, want in expected.items():
-        assert (held[key].version, held[key].entered) == (want.version, want.entered), key
+        assert (stored[key].version, stored[key].entered) == (want.version, want.entered), key
         for name in FIELDS:
-            got: Any = held[key].row[name]
+            got: Any = stored[key].row[name]
             assert same(got, want.row[name], target.engine), (key, name, got, want.row[name])
 
 
@@ -231,7 +231,7 @@ def test_every_answer_and_every_case_is_the_contracts(target: Target, plan: list
 
 @st.composite
 def crowded(draw: st.DrawFn) -> list[tuple[Run, int]]:
-    """Batches, in any order, that name a case often: most of them of sound cases, the others with some refused ones."""
+    """Batches, in any order, that name a case often: most of them of valid cases, the others with some refused ones."""
     taken = []
     for seq in draw(st.permutations(range(draw(st.integers(1, 3))))):
         cases = draw(CROWDED.filter(len))
@@ -288,8 +288,8 @@ def test_a_chunk_in_a_group_is_answered_as_if_it_had_come_alone(target: Target, 
         members = [planned(one, item_by_item=False) for one in group]
         written = list(zip(group, members, target.writer.write_group(members), strict=True))
         together = [(one, outcomes) for one, _, outcomes in written if outcomes is not None]
-        for one, told in sorted(together, key=lambda pair: pair[0].name):
-            assert [*map(answer_of, told)] == reference.apply(one), (group, one)
+        for one, outcome in sorted(together, key=lambda pair: pair[0].name):
+            assert [*map(answer_of, outcome)] == reference.apply(one), (group, one)
         for one, (key, plan), outcomes in written:
             if outcomes is None:
                 alone = target.writer.write(key, plan)

@@ -32,7 +32,7 @@ from carecase_worker.targets.writing.writer import Writer
 UPSERT = DIALECTS["sqlite"].writing.upsert
 
 
-def held(path: Path) -> list[int]:
+def keys_in(path: Path) -> list[int]:
     """The keys in a file, as somebody else reads it."""
     connection = sqlite3.connect(path)
     keys = [key for (key,) in connection.execute("SELECT case_key FROM care_case ORDER BY 1")]
@@ -74,15 +74,15 @@ def backup(engine: Engine, path: Path) -> Path:
 def test_a_file_that_is_replaced_is_the_one_that_is_written(engine: Engine, path: Path, backup: Path) -> None:
     backup.rename(path)
     assert apply(engine, UPSERT, a_case(1), a_case(3), seq=2) == [UPDATED, CREATED]
-    assert held(path) == [1, 3]
+    assert keys_in(path) == [1, 3]
 
 
 def test_the_old_file_is_whole_wherever_it_was_moved(engine: Engine, path: Path, backup: Path) -> None:
     path.rename(path.with_name("old"))
     backup.rename(path)
     assert apply(engine, UPSERT, a_case(3)) == [CREATED]
-    assert held(path) == [1, 3]
-    assert held(path.with_name("old")) == [1, 2]
+    assert keys_in(path) == [1, 3]
+    assert keys_in(path.with_name("old")) == [1, 2]
 
 
 _ENGINES: dict[Path, Engine] = {}
@@ -108,7 +108,23 @@ def test_several_processes_that_have_the_old_file_do_not_spoil_the_new_one(
         assert apply(engine, UPSERT, a_case(1), seq=2) == [UPDATED]
         assert another.submit(apply_elsewhere, path, 22, 1).result(60) == [CREATED]
     assert apply(engine, UPSERT, a_case(1), seq=3) == [UPDATED]
-    assert held(path) == [1, 20, 21, 22]
+    assert keys_in(path) == [1, 20, 21, 22]
+
+
+def test_processes_write_the_same_file_after_one_of_them_has_looked_for_it_while_it_was_away(
+    engine: Engine, path: Path
+) -> None:
+    away = path.with_name("away")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        assert other.submit(apply_elsewhere, path, 10, 1).result(60) == [CREATED]
+        path.rename(away)
+        with pytest.raises(TargetFailure):
+            apply(engine, UPSERT, a_case(20))
+        away.rename(path)
+        assert apply(engine, UPSERT, a_case(20)) == [CREATED]
+        assert other.submit(apply_elsewhere, path, 21, 1).result(60) == [CREATED]
+        assert apply(engine, UPSERT, a_case(22)) == [CREATED]
+    assert keys_in(path) == [1, 10, 20, 21, 22]
 
 
 def test_a_process_that_first_comes_after_the_change_does_not_take_the_old_log(
@@ -121,7 +137,7 @@ def test_a_process_that_first_comes_after_the_change_does_not_take_the_old_log(
     assert apply(engine, UPSERT, a_case(31)) == [CREATED]
     assert apply(latecomer, UPSERT, a_case(32)) == [CREATED]
     latecomer.dispose()
-    assert held(path) == [1, 30, 31, 32]
+    assert keys_in(path) == [1, 30, 31, 32]
 
 
 def replaced_at_commit(engine: Engine, path: Path, backup: Path) -> None:
@@ -139,7 +155,7 @@ def test_a_file_that_is_replaced_while_a_chunk_is_written_gets_the_chunk(
 ) -> None:
     replaced_at_commit(engine, path, backup)
     assert apply(engine, UPSERT, a_case(3)) == [CREATED]
-    assert held(path) == [1, 3]
+    assert keys_in(path) == [1, 3]
 
 
 def test_a_file_that_is_replaced_while_a_group_is_written_gets_the_group(
@@ -148,7 +164,7 @@ def test_a_file_that_is_replaced_while_a_group_is_written_gets_the_group(
     replaced_at_commit(engine, path, backup)
     members = [(LedgerKey(uuid4(), 0), plan_of(a_case(key), seq=2)) for key in (1, 3)]
     assert Writer(engine, UPSERT).write_group(members) == [[UPDATED], [CREATED]]
-    assert held(path) == [1, 3]
+    assert keys_in(path) == [1, 3]
 
 
 def test_a_symbolic_link_that_is_turned_is_followed(engine: Engine, path: Path, backup: Path) -> None:
@@ -160,7 +176,7 @@ def test_a_symbolic_link_that_is_turned_is_followed(engine: Engine, path: Path, 
     link.symlink_to(backup)
     assert apply(linked, UPSERT, a_case(4)) == [CREATED]
     linked.dispose()
-    assert (held(path), held(backup)) == ([1, 2, 3], [1, 4])
+    assert (keys_in(path), keys_in(backup)) == ([1, 2, 3], [1, 4])
 
 
 def test_a_relative_path_stays_where_it_was(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -170,7 +186,7 @@ def test_a_relative_path_stays_where_it_was(path: Path, monkeypatch: pytest.Monk
     engine.dispose()
     assert apply(engine, UPSERT, a_case(1)) == [CREATED]
     engine.dispose()
-    assert held(path) == [1]
+    assert keys_in(path) == [1]
 
 
 @pytest.mark.parametrize("name", ["a#b.sqlite", "%zz+é.sqlite", "file:c.sqlite"])
@@ -178,7 +194,7 @@ def test_a_path_of_any_letters_is_opened(tmp_path: Path, name: str) -> None:
     engine = engine_at(f"sqlite:///{tmp_path / name}")
     assert apply(engine, UPSERT, a_case(1)) == [CREATED]
     engine.dispose()
-    assert held(tmp_path / name) == [1]
+    assert keys_in(tmp_path / name) == [1]
 
 
 def _delete(path: Path) -> None:
@@ -241,7 +257,7 @@ def test_a_file_that_comes_back_is_written_again(engine: Engine, path: Path, bac
         apply(engine, UPSERT, a_case(3))
     backup.rename(path)
     assert apply(engine, UPSERT, a_case(3)) == [CREATED]
-    assert held(path) == [1, 3]
+    assert keys_in(path) == [1, 3]
 
 
 def test_only_the_migrations_make_a_file(path: Path) -> None:
@@ -275,7 +291,7 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_opened_anew(path: Path, e
             applied.result(60)
     assert failure.value.kind is FailureKind.AWAY
     assert apply(engine, UPSERT, a_case(3), seq=2) == [CREATED]
-    assert held(path) == [1, 3]
+    assert keys_in(path) == [1, 3]
 
 
 def test_a_file_is_used_though_no_note_can_be_kept_beside_it(path: Path) -> None:
@@ -283,4 +299,4 @@ def test_a_file_is_used_though_no_note_can_be_kept_beside_it(path: Path) -> None
     engine = engine_at(f"sqlite:///{path}")
     assert apply(engine, UPSERT, a_case(1)) == [CREATED]
     engine.dispose()
-    assert held(path) == [1]
+    assert keys_in(path) == [1]

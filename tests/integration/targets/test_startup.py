@@ -52,16 +52,16 @@ def test_each_database_that_a_worker_cannot_work_with_yet_is_reported(
     with engine_at(newer) as engine:
         upgrade(engine)
     run(newer, "UPDATE carecase_schema SET version_num = '9999'")
-    told = looked_at(
+    reasons = looked_at(
         fitting=fitting,
         silent=silent,
         empty=a_database(servers),
         missing=f"{fitting}_missing",
         newer=newer,
     )
-    empty = told.pop("empty")
+    empty = reasons.pop("empty")
     assert empty.startswith("it is at revision none, not 0001: run carecase db upgrade; it lacks table care_case")
-    assert told == {
+    assert reasons == {
         "silent": Causes.TIMEOUT.value.text,
         "missing": Causes.NO_DATABASE.value.text,
         "newer": "fits (it is at revision 9999, newer than this version's 0001, and only adds to it)",
@@ -125,7 +125,7 @@ def test_a_database_that_goes_silent_after_it_has_let_a_worker_in_is_reported_an
     assert port is not None
     with passing_on(port, change) as way_in:
         try:
-            told = looked_at(fitting=fitting, hung=fitting.replace(f":{port}/", f":{way_in}/"))
+            reasons = looked_at(fitting=fitting, hung=fitting.replace(f":{port}/", f":{way_in}/"))
         finally:
             ended.set()
-    assert told == {"hung": Causes.TIMEOUT.value.text}
+    assert reasons == {"hung": Causes.TIMEOUT.value.text}

@@ -64,17 +64,17 @@ def check(target: Target, items: Sequence[str]) -> None:
         outcomes += found
     with target.engine.connect() as connection:
         rows = connection.execute(select(*(CARE_CASE.c[field] for field in FIELDS)))
-        held = {row[0]: dict(zip(FIELDS, row, strict=True)) for row in rows}
+        stored = {row[0]: dict(zip(FIELDS, row, strict=True)) for row in rows}
     for item, outcome in zip(items, outcomes, strict=True):
         want = judge(item, SENDER)
         if not isinstance(want, dict):
             assert outcome.kind is Kind.INVALID, item[:300]
             continue
         assert outcome == CREATED, (item[:300], outcome)
-        got = held.pop(want["case_Key"])
+        got = stored.pop(want["case_Key"])
         for field in FIELDS:
             assert same(got[field], want[field], target.engine), (field, got[field], want[field])
-    assert not held
+    assert not stored
 
 
 @pytest.mark.parametrize("field", [field for field in FIELDS if field != "case_Key"])
@@ -102,6 +102,6 @@ def test_a_database_that_keeps_another_encoding_keeps_the_letters(servers: Servi
     target = Target(engine, Writer(engine, PostgresUpsert()))
     check(target, [json.dumps(a_case(1, entry_User="Jürgen Groß"), ensure_ascii=False)])
     with engine.connect() as connection:
-        told = connection.execute(text("SELECT octet_length(entry_user), length(entry_user) FROM care_case")).one()
-    assert told == (11, 11), "as LATIN1, a byte a letter"
+        lengths = connection.execute(text("SELECT octet_length(entry_user), length(entry_user) FROM care_case")).one()
+    assert lengths == (11, 11), "as LATIN1, a byte a letter"
     engine.dispose()

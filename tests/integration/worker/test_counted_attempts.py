@@ -49,13 +49,13 @@ class Scene:
 
         self.targets.step = fail
 
-    def told(self, name: str) -> dict[str, float]:
+    def counts_of(self, name: str) -> dict[str, float]:
         """The counts of a metric that are not 0, by failure or stage."""
-        told: dict[str, float] = {}
+        counts: dict[str, float] = {}
         for metric, labels, value in _SERIES.findall(self.metrics.exposition().decode()):
             if metric == name and float(value):
-                told["".join(_LABEL.findall(labels))] = float(value)
-        return told
+                counts["".join(_LABEL.findall(labels))] = float(value)
+        return counts
 
 
 @pytest.fixture
@@ -68,15 +68,15 @@ def scene(store: Stores, tmp_path: Path) -> Scene:
 
 def test_a_chunk_that_goes_alone_is_one_attempt_of_four_stages(scene: Scene) -> None:
     assert scene.attempt(scene.accept(a_case(1))) == "kept"
-    assert scene.told("chunk_attempts") == {"": 1}
-    assert scene.told("chunk_stage_seconds") == {"claim": 1, "validate": 1, "write": 1, "complete": 1}
+    assert scene.counts_of("chunk_attempts") == {"": 1}
+    assert scene.counts_of("chunk_stage_seconds") == {"claim": 1, "validate": 1, "write": 1, "complete": 1}
 
 
 def test_chunks_that_go_together_are_an_attempt_each_in_one_write(scene: Scene) -> None:
     first, *_ = [scene.accept(a_case(key)) for key in (1, 2, 3)]
     assert scene.attempt(first) == "kept"
-    assert scene.told("chunk_attempts") == {"": 3}
-    assert scene.told("chunk_stage_seconds") == {"claim": 1, "validate": 3, "write": 1, "complete": 1}
+    assert scene.counts_of("chunk_attempts") == {"": 3}
+    assert scene.counts_of("chunk_stage_seconds") == {"claim": 1, "validate": 3, "write": 1, "complete": 1}
 
 
 def test_one_that_cannot_go_with_the_others_counts_once(scene: Scene) -> None:
@@ -84,7 +84,7 @@ def test_one_that_cannot_go_with_the_others_counts_once(scene: Scene) -> None:
     first = scene.accept(a_case(1), care_plan=5)
     scene.accept(a_case(2), a_case(9), care_plan=5, strict=True)
     scene.attempt(first)
-    assert scene.told("chunk_attempts") == {"": 3}
+    assert scene.counts_of("chunk_attempts") == {"": 3}
 
 
 def test_chunks_that_are_given_back_are_counted_by_the_failure_and_again_once_applied(
@@ -93,12 +93,12 @@ def test_chunks_that_are_given_back_are_counted_by_the_failure_and_again_once_ap
     refs = [scene.accept(a_case(key)) for key in (1, 2, 3)]
     scene.fails(FailureKind.AWAY)
     assert scene.attempt(refs[0]) == "released: away"
-    assert scene.told("chunk_attempts") == {"away": 3}
+    assert scene.counts_of("chunk_attempts") == {"away": 3}
     scene.targets.step = nothing
     elapse(timedelta(minutes=1))
     for ref in refs:  # one tries whether the database is back, and then all go
         scene.attempt(ref)
-    assert scene.told("chunk_attempts") == {"away": 3, "": 3}
+    assert scene.counts_of("chunk_attempts") == {"away": 3, "": 3}
 
 
 def test_the_last_attempt_of_one_that_is_given_up_counts_as_the_others_do(scene: Scene, elapse: Elapse) -> None:
@@ -110,7 +110,7 @@ def test_the_last_attempt_of_one_that_is_given_up_counts_as_the_others_do(scene:
         verdict, attempts = scene.attempt(ref), attempts + 1
         assert attempts < 20
     assert attempts > 1
-    assert scene.told("chunk_attempts") == {"unexpected": attempts}
+    assert scene.counts_of("chunk_attempts") == {"unexpected": attempts}
 
 
 def test_items_that_kill_their_process_are_counted_once_they_are_found(scene: Scene) -> None:
@@ -123,5 +123,5 @@ def test_items_that_kill_their_process_are_counted_once_they_are_found(scene: Sc
     meter = scene.metrics.meter(0)
     ends = [attempt_in_a_process(scene.store, scene.targets, ref, f"holder {n}", meter) for n in range(4)]
     assert ends == [signal.SIGKILL] * 3 + [0]
-    assert scene.told("poison_items") == {"": 2}
-    assert scene.told("chunk_attempts") == {"": 1}, "one that dies says nothing; it is told by chunks taken back"
+    assert scene.counts_of("poison_items") == {"": 2}
+    assert scene.counts_of("chunk_attempts") == {"": 1}, "one that dies says nothing; it is told by chunks taken back"

@@ -69,9 +69,9 @@ class Batch:
         assert self.store.workload.due_count("demo") == 0
         assert self.store.workload.backlog("demo") == (0, 0)
         packed = self.store.jobs.outcomes(self.job_id, range(CHUNKS))
-        told = [unpack_done(one) for one in packed if one is not None]
-        assert [key for one in told for key in one.keys] == list(range(2 * CHUNKS))
-        assert all(outcome == CREATED for one in told for outcome in one.outcomes), "a doubled one would be Updated"
+        results = [unpack_done(one) for one in packed if one is not None]
+        assert [key for one in results for key in one.keys] == list(range(2 * CHUNKS))
+        assert all(outcome == CREATED for one in results for outcome in one.outcomes), "a doubled one would be Updated"
         assert self.targets.rows("SELECT count(*) FROM care_case") == [(2 * CHUNKS,)]
         assert self.targets.rows("SELECT count(*) FROM ingest_ledger") == [(CHUNKS,)]
 

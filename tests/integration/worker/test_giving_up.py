@@ -54,7 +54,7 @@ class Admitted:
     ref: ChunkRef
     chunk: Chunk
 
-    def told(self) -> ChunkOutcomes:
+    def chunk_outcomes(self) -> ChunkOutcomes:
         """What its result says of each item."""
         (packed,) = self.store.jobs.outcomes(self.ref.job_id, [0])
         assert packed is not None
@@ -106,7 +106,7 @@ def test_past_the_deadline_the_items_get_503_but_for_those_that_were_wrong_anywa
     one = admit(store, *CASES)
     targets.step = fails_at(point, kind)
     given_up(targets, one, elapse)
-    assert one.told() == ChunkOutcomes([1, 2, 3], [UNAVAILABLE, INVALID, UNAVAILABLE])
+    assert one.chunk_outcomes() == ChunkOutcomes([1, 2, 3], [UNAVAILABLE, INVALID, UNAVAILABLE])
     job = store.jobs.job(one.ref.job_id)
     assert (job.state, job.processed, job.counts["failed"]) == (State.COMPLETED, 3, 3)
     assert store.jobs.payloads(one.ref.job_id, [0]) == [pack(one.chunk)], "kept, to be sent again"
@@ -134,7 +134,7 @@ def test_what_was_committed_is_reported_although_nobody_had_heard_of_it(
     elapse(DAY)
     targets.step = fails_at(AWAY, FailureKind.AWAY, times=1)
     assert attempt(store, targets, one.ref, "worker").verdict == "kept"
-    assert one.told().outcomes == [CREATED, INVALID, CREATED]
+    assert one.chunk_outcomes().outcomes == [CREATED, INVALID, CREATED]
     assert store.jobs.job(one.ref.job_id).counts["created"] == 2
 
 
@@ -164,8 +164,8 @@ def test_a_whole_batch_is_answered_as_one(store: Stores, targets: SteppedTargets
     targets.step = fails_at(AWAY, FailureKind.AWAY)
     for one in (good, bad):
         given_up(targets, one, elapse)
-    assert good.told().outcomes == [UNAVAILABLE, UNAVAILABLE]
-    assert bad.told().outcomes == [NOT_APPLIED, INVALID, NOT_APPLIED]
+    assert good.chunk_outcomes().outcomes == [UNAVAILABLE, UNAVAILABLE]
+    assert bad.chunk_outcomes().outcomes == [NOT_APPLIED, INVALID, NOT_APPLIED]
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_chunk_that_has_killed_its_processes_is_given_up_like_any_other(
         store.leases.claim(one.ref, f"victim {number}")
         store.leases.reclaim(f"victim {number}")
     given_up(nowhere, one, elapse)
-    assert one.told().outcomes == [UNAVAILABLE, INVALID, UNAVAILABLE]
+    assert one.chunk_outcomes().outcomes == [UNAVAILABLE, INVALID, UNAVAILABLE]
 
 
 @pytest.mark.parametrize("settled", [True, False])
@@ -195,7 +195,7 @@ def test_what_was_cancelled_is_reported_as_cancelled_when_the_deadline_comes(
         store.leases.settle("demo", 0)
     store.jobs.cancel(one.ref.job_id)
     given_up(nowhere, one, elapse)
-    assert one.told().outcomes == [CANCELLED] * 3
+    assert one.chunk_outcomes().outcomes == [CANCELLED] * 3
     job = store.jobs.job(one.ref.job_id)
     assert (job.state, job.counts["cancelled"], job.counts["failed"]) == (State.CANCELLED, 3, 0)
 
@@ -220,7 +220,7 @@ def test_a_chunk_that_fails_for_no_known_reason_is_given_up_after_five_attempts(
         assert attempt(store, targets, one.ref, "worker").verdict == f"released: {kind.value}"
         elapse(MINUTE)
     assert attempt(store, targets, one.ref, "worker").verdict == "kept"
-    assert one.told() == ChunkOutcomes([1, 2, 3], [REFUSED] * 3)
+    assert one.chunk_outcomes() == ChunkOutcomes([1, 2, 3], [REFUSED] * 3)
     targets.step = nothing
     assert one.straggle(targets) == [REFUSED] * 3
     assert cases_in(targets) == 0

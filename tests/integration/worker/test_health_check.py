@@ -68,8 +68,8 @@ def test_one_worker_that_is_not_well_is_enough_and_each_is_named(tmp_path: Path,
     def tells(status: int, *lines: str) -> bool:
         """Ask; on a busy machine a worker may not answer in time."""
         ended = check(tmp_path)
-        told = {line.partition(";")[0] for line in (ended.stdout + ended.stderr).splitlines()}
-        return (ended.returncode, told) == (status, set(lines))
+        output = {line.partition(";")[0] for line in (ended.stdout + ended.stderr).splitlines()}
+        return (ended.returncode, output) == (status, set(lines))
 
     assert check(tmp_path).returncode == 1, "where there is no worker, none is well"
     well, stuck = start("WELL"), start("STUCK")
@@ -97,9 +97,9 @@ def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(
 ) -> None:
     worker = start("WELL")
     place = str(sockets(tmp_path) / str(worker.pid))
-    with ExitStack() as held:
-        idle = [held.enter_context(connected(place)) for _ in range(MOST)]
-        assert status_of(held.enter_context(connected(place))) == 200
+    with ExitStack() as stack:
+        idle = [stack.enter_context(connected(place)) for _ in range(MOST)]
+        assert status_of(stack.enter_context(connected(place))) == 200
         assert idle[0].recv(1) == b"", "the oldest is closed"
         assert [status_of(one) for one in idle[1:]] == [200] * (MOST - 1)
     assert check(tmp_path).returncode == 0
@@ -109,10 +109,10 @@ def test_who_opens_many_connections_takes_places_of_its_own(start: Callable[...,
     """A probe that is slow to ask keeps its place, and however many come there are no more threads."""
     port = free_port()
     worker = psutil.Process(start("WELL", str(port)).pid)
-    with ExitStack() as held:
-        probe = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+    with ExitStack() as stack:
+        probe = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         for _ in range(10 * MOST):
-            held.enter_context(socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)))
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)))
             # two for each that has a place, and those of the ones that gave way until they have ended
             assert worker.num_threads() < 4 * MOST
         assert status_of(probe) == 200
@@ -137,10 +137,10 @@ def test_a_worker_whose_socket_has_no_safe_place_says_that_checks_find_nothing(t
         [sys.executable, "-c", PROGRAM, "WELL", "0"], env=process_environment() | {"TMPDIR": str(tmp_path)},
         input=b"\n", capture_output=True, timeout=60, check=True,
     )  # fmt: skip
-    told = ended.stdout.decode()
-    assert "carecase worker --check finds nothing" in told
-    assert f"{sockets(tmp_path)}: belongs to another user, or others may use it" in told
-    assert told.endswith("ready\n"), "it works nevertheless"
+    output = ended.stdout.decode()
+    assert "carecase worker --check finds nothing" in output
+    assert f"{sockets(tmp_path)}: belongs to another user, or others may use it" in output
+    assert output.endswith("ready\n"), "it works nevertheless"
     assert check(tmp_path).returncode == 1
 
 

@@ -52,11 +52,8 @@ def notifier(servers: Services) -> Notifier:
 
 
 @pytest.fixture
-def presence(servers: Services, store: Stores) -> Iterator[Presence]:
-    settings = load(environment={"CARECASE_REDIS_URL": servers.redis_url, "CARECASE_REDIS_PREFIX": store.keys.prefix})
-    made = Presence(settings.redis, SystemClock())
-    yield made
-    made.close()
+def presence(store: Stores) -> Presence:
+    return Presence(store.client, SystemClock())
 
 
 @pytest.fixture
@@ -105,13 +102,13 @@ def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
 def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(
     store: Stores, notifier: Notifier, sweep: Sweep
 ) -> None:
-    lost, held = admit(store), admit(store, "other")
+    lost, taken = admit(store), admit(store, "other")
     store.leases.claim(lost, "dead")
-    store.leases.claim(held, "alive")
+    store.leases.claim(taken, "alive")
     sweep.once()
     assert notifier.waiting("demo") >= 1
     assert notifier.waiting("other") == 0
-    assert store.leases.claim(held, "another").verdict is Claimed.BUSY
+    assert store.leases.claim(taken, "another").verdict is Claimed.BUSY
 
 
 def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
@@ -209,7 +206,7 @@ def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(
     away = tenant(f"sqlite:///{tmp_path / 'nowhere' / 'cases.sqlite'}")
     tenants = {"away": away, "demo": tenant(url_of(database))}
     add_old_row(database)
-    with capture_logs() as told:
+    with capture_logs() as logs:
         Purge(Intervals(store.client), tenants, KEEP).once()
         settle = Settle(store.leases, tenants, guarded=lambda step: step)
         settle.once()
@@ -217,13 +214,13 @@ def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(
             thread.join(120)
     assert ask(database, "SELECT count(*) FROM ingest_ledger") == 0
     assert store.leases.unsettled(["away", "demo"]) == ["away"]
-    lines = {(line["log_level"], line["event"], line["database"]) for line in told}
+    lines = {(line["log_level"], line["event"], line["database"]) for line in logs}
     assert lines == {
         ("warning", "ledger not purged", "away"),
         ("info", "ledger purged", "demo"),
         ("warning", "order of acceptance not settled yet", "away"),
     }
-    assert all("its file does not exist" in line["reason"] for line in told if line["log_level"] == "warning")
+    assert all("its file does not exist" in line["reason"] for line in logs if line["log_level"] == "warning")
 
 
 def test_a_database_that_hangs_is_asked_by_one_thread_until_it_answers(
@@ -259,30 +256,30 @@ def test_a_database_that_was_away_is_asked_again(store: Stores, tmp_path: Path) 
 
 
 def test_what_is_repeated_goes_on_until_it_is_stopped_and_then_signs_off() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     thrice = threading.Event()
 
     def once() -> None:
-        told.append("once")
-        if told.count("once") == 3:
+        calls.append("once")
+        if calls.count("once") == 3:
             thrice.set()
 
-    repeated = Repeated(once, lambda: told.append("last"), 0.01)
+    repeated = Repeated(once, lambda: calls.append("last"), 0.01)
     repeated.start()
     assert thrice.wait(120)
     repeated.stop()
-    eventually(lambda: "last" in told)
-    assert told == ["once"] * (len(told) - 1) + ["last"]
+    eventually(lambda: "last" in calls)
+    assert calls == ["once"] * (len(calls) - 1) + ["last"]
 
 
 def test_what_is_repeated_seldom_is_stopped_at_once() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     began = threading.Event()
-    repeated = Repeated(began.set, lambda: told.append("last"), 86_400)
+    repeated = Repeated(began.set, lambda: calls.append("last"), 86_400)
     repeated.start()
     assert began.wait(120)
     repeated.stop()
-    eventually(lambda: told == ["last"])
+    eventually(lambda: calls == ["last"])
 
 
 def test_what_was_never_started_can_be_stopped() -> None:

@@ -54,7 +54,7 @@ class Tenant:
     def work(self, ref: ChunkRef, holder: str, go_on: bool) -> None:
         """Answer a notification as a pool process does."""
         applier = an_applier(self.store, self.targets, holder, lambda _: False)
-        placer = Placer(self.store.leases, OpenJobs(self.redis), holder)
+        placer = Placer(self.store.leases, OpenJobs(self.store.client), holder)
         claims = applier.claim(ref)
         while claims:
             if claims[0][1].verdict is Claimed.UNPLACED:
@@ -81,12 +81,12 @@ class Tenant:
         results = {}
         for sent in self.sent:
             chunks = range(len(self.store.jobs.job(sent.job_id).chunk_firsts))
-            told = [
+            chunk_results = [
                 unpack_done(packed) for packed in self.store.jobs.outcomes(sent.job_id, chunks) if packed is not None
             ]
             results[sent.job_id] = [
                 (key, outcome.kind.status, outcome.body)
-                for done in told
+                for done in chunk_results
                 for key, outcome in zip(done.keys, done.outcomes, strict=True)
             ]
         rows = self.targets.rows("SELECT case_key, careplan_key, case_id, entry_user FROM care_case")
@@ -162,7 +162,7 @@ def test_who_waits_for_a_batch_that_is_cancelled_waits_for_what_was_before_it_to
 def test_a_process_that_comes_when_another_one_has_placed_the_jobs_finds_nothing_to_place(tenant: Tenant) -> None:
     waits_for = tenant.accept(5, a_case(1))
     tenant.accept(6, a_case(1, carePlan_Key=6))
-    placers = [Placer(tenant.store.leases, OpenJobs(tenant.redis), holder) for holder in ("w:1", "w:2")]
+    placers = [Placer(tenant.store.leases, OpenJobs(tenant.store.client), holder) for holder in ("w:1", "w:2")]
     first, second = (placer.place("demo") for placer in placers)
     assert [notified.job_id for notified in (*first.to_notify, *(ref for ref, _ in first.following))] == [waits_for]
     assert second.verdict == "placed"

@@ -10,7 +10,7 @@ from carecase_worker.targets.tenants import tenants_of
 from carecase_worker.worker.schema_watch import SchemaWatch
 
 
-def told(watch: SchemaWatch) -> dict[str, float]:
+def samples_of(watch: SchemaWatch) -> dict[str, float]:
     watch.once()
     return {one.labels["database"]: one.value for one in watch()}
 
@@ -20,7 +20,7 @@ def test_a_schema_that_is_behind_is_reported_until_it_is_migrated(servers: Servi
     nobody = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none"
     variables = {"CARECASE_DATABASES_DEMO_URL": url, "CARECASE_DATABASES_AWAY_URL": nobody}
     watch = SchemaWatch(tenants_of(load(None, variables).databases))
-    assert told(watch) == {"demo": 1}, "of one that does not answer nothing is known"
+    assert samples_of(watch) == {"demo": 1}, "of one that does not answer nothing is known"
     with engine_at(url) as engine:
         upgrade(engine)
-    assert told(watch) == {"demo": 0}
+    assert samples_of(watch) == {"demo": 0}

@@ -41,18 +41,18 @@ class Attacker:
         self.store, self.mine, self.other = store, mine, other
 
     def payload(self, job: str, number: int) -> bytes:
-        (held,) = self.store.jobs.payloads(job, [number])
-        assert held is not None
-        return held
+        (sealed,) = self.store.jobs.payloads(job, [number])
+        assert sealed is not None
+        return sealed
 
     def plant(self, payload: bytes) -> None:
         """Exchange the payload of the first chunk."""
         self.redis.hset(self.store.keys.payload(self.mine), "0", payload)
 
     def field(self, name: str, of: str = "") -> str:
-        held = self.redis.hget(self.store.keys.job(of or self.mine), name)
-        assert isinstance(held, bytes)
-        return held.decode()
+        value = self.redis.hget(self.store.keys.job(of or self.mine), name)
+        assert isinstance(value, bytes)
+        return value.decode()
 
     def write(self, **fields: object) -> None:
         """Change fields of the job's record."""
@@ -126,11 +126,11 @@ def test_each_of_its_items_is_500_and_the_other_chunks_are_applied(
     PLANTED[attack](attacker)
     for number in range(3):
         assert attempt(store, targets, ChunkRef(attacker.mine, number), SEALS).verdict == "kept"
-    told = result(store, ChunkRef(attacker.mine, 0))
-    assert (told.keys, told.outcomes) == ([None] * 10, [UNTRUSTED] * 10)
-    assert {one.kind.status for one in told.outcomes} == {500}
-    told = result(store, ChunkRef(attacker.mine, 2))
-    assert (told.keys, told.outcomes) == (list(range(21, 31)), [CREATED] * 10)
+    chunk = result(store, ChunkRef(attacker.mine, 0))
+    assert (chunk.keys, chunk.outcomes) == ([None] * 10, [UNTRUSTED] * 10)
+    assert {one.kind.status for one in chunk.outcomes} == {500}
+    chunk = result(store, ChunkRef(attacker.mine, 2))
+    assert (chunk.keys, chunk.outcomes) == (list(range(21, 31)), [CREATED] * 10)
     assert store.jobs.job(attacker.mine).state is State.COMPLETED
 
 

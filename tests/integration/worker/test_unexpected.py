@@ -117,8 +117,8 @@ def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker)
     record = worker.store.keys.job(job_id)
     right = worker.redis.hget(record, "accepted_us")
     worker.redis.hset(record, "accepted_us", "no moment")
-    told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
-    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk left for the sweep", "ValidationError", 0)
+    entry = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
+    assert (entry["event"], entry["error"], entry["chunk_no"]) == ("chunk left for the sweep", "ValidationError", 0)
     worker.redis.hset(record, "accepted_us", str(right))
     worker.notifier.notify("demo", [ChunkRef(job_id, 0)])  # the sweep does, too, once the lease is over
     worker.completes(job_id)
@@ -126,10 +126,10 @@ def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker)
 
 def test_a_chunk_over_which_an_attempt_fails_is_let_go_and_others_are_applied(worker: Worker) -> None:
     job_id = worker.admit(items=f'[{{"case_ID": "{MARKED}"'.encode())
-    told = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
-    assert (told["event"], told["error"], told["chunk_no"]) == ("chunk failed", "DecodeError", 0)
-    told = worker.tells(lambda line: line.get("job_id") == job_id and line["event"] == "chunk")
-    assert (told["verdict"], told["reason"]) == ("released: unexpected", "unexpected")
+    record = worker.tells(lambda line: line.get("job_id") == job_id and line["level"] == "error")
+    assert (record["event"], record["error"], record["chunk_no"]) == ("chunk failed", "DecodeError", 0)
+    record = worker.tells(lambda line: line.get("job_id") == job_id and line["event"] == "chunk")
+    assert (record["verdict"], record["reason"]) == ("released: unexpected", "unexpected")
     worker.completes(worker.admit())
     eventually(lambda: not worker.redis.hgetall(f"{worker.store.keys.prefix}holding"), what="nobody holds it")
     assert not worker.store.jobs.job(job_id).state.final, "it comes again"
@@ -139,8 +139,8 @@ def test_a_chunk_over_which_an_attempt_fails_is_let_go_and_others_are_applied(wo
 def test_a_sweep_that_fails_is_made_again_next_time(worker: Worker) -> None:
     due = worker.store.keys.due("demo")
     worker.redis.zadd(due, {"a job:no number": 0})
-    told = worker.tells(lambda line: line["event"] == "housekeeping left for next time")
-    assert (told["level"], told["error"]) == ("error", "ValueError")
+    record = worker.tells(lambda line: line["event"] == "housekeeping left for next time")
+    assert (record["level"], record["error"]) == ("error", "ValueError")
     worker.redis.zrem(due, "a job:no number")
     worker.completes(worker.admit(notify=False))
 

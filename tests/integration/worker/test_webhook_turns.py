@@ -16,7 +16,6 @@ from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.outbox import Outbox, webhooks_of
@@ -57,8 +56,8 @@ class Scene:
     posted: Posted
 
     def delivery(self, *names: str, at_once: int = 16, jobs: int = 1) -> Delivery:
-        told = {"client": "demo", "secrets": SECRET}
-        webhooks = {name: WebhookSettings.model_validate({**told, "url": f"https://{name}"}) for name in names}
+        members = {"client": "demo", "secrets": SECRET}
+        webhooks = {name: WebhookSettings.model_validate({**members, "url": f"https://{name}"}) for name in names}
         for _ in range(jobs):
             new = replace(a_new_job(), webhooks=webhooks_of(webhooks)["demo"])
             self.store.batches.admit(new, {0: b"p"})
@@ -76,10 +75,9 @@ def make(servers: Services) -> Iterator[Callable[[Posted], Scene]]:
     """Return a function that makes a scene with a sender."""
     prefix = f"turns{next(_prefixes)}:"
     store = servers.store(prefix)
-    outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+    outbox = Outbox(store.client)
     yield lambda posted: Scene(store, outbox, posted)
     store.client.close()
-    outbox.close()
 
 
 def ended(delivery: Delivery) -> None:
@@ -151,8 +149,8 @@ def test_who_answers_nothing_is_asked_once_a_turn_and_who_refuses_gets_the_next_
         delivery.deliver("a", delivery.webhooks["a"])
     assert posted.urls == ["a"] * attempts
     reason = reply.reason or "status 500"
-    told = [(one["event"], one["client"], one["reason"]) for one in logs]
-    assert told == [("webhook failed", "demo", reason)] * attempts
+    events = [(one["event"], one["client"], one["reason"]) for one in logs]
+    assert events == [("webhook failed", "demo", reason)] * attempts
     assert delivery.outbox.state("a").attempts_failed == attempts
 
 

@@ -19,7 +19,6 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import SystemClock
 from carecase_worker.intake.health import WebhookSamples
-from carecase_worker.settings.model import RedisSettings
 from carecase_worker.settings.sections.webhooks import DeliverySettings, WebhookSettings
 from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.outbox import Outbox, webhooks_of
@@ -57,7 +56,7 @@ class Scene:
         self.delivery.deliver("crm", self.delivery.webhooks["crm"])
 
     @property
-    def told(self) -> list[tuple[str, str, int]]:
+    def delivered(self) -> list[tuple[str, str, int]]:
         return [(one.webhook_id, one.content["type"], one.status) for one in self.receiver.received]
 
 
@@ -65,7 +64,7 @@ class Scene:
 def scene(servers: Services) -> Iterator[Scene]:
     prefix = f"webhooks{next(_prefixes)}:"
     store = servers.store(prefix)
-    outbox = Outbox(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}))
+    outbox = Outbox(store.client)
     with receiving() as receiver:
         webhook = WebhookSettings.model_validate({"client": "demo", "url": receiver.url, "secrets": SECRET})
         settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 5})
@@ -76,17 +75,16 @@ def scene(servers: Services) -> Iterator[Scene]:
         )
         yield Scene(store, outbox, receiver, delivery)
     store.client.close()
-    outbox.close()
 
 
 def test_an_event_is_delivered_once_and_signed(scene: Scene) -> None:
     job_id = scene.job()
     scene.deliver()
-    assert scene.told == []
+    assert scene.delivered == []
     scene.finish(job_id)
     scene.deliver()
     scene.deliver()
-    assert scene.told == [(f"{job_id}.1", "job.completed", 204)]
+    assert scene.delivered == [(f"{job_id}.1", "job.completed", 204)]
     assert scene.receiver.received[0].content["data"]["created"] == 1
 
 
@@ -96,7 +94,7 @@ def test_a_worker_delivers_by_itself(scene: Scene) -> None:
     scene.delivery.once()
     for thread in list(scene.delivery.busy.values()):
         thread.join(10)
-    assert [webhook_id for webhook_id, _, _ in scene.told] == [f"{job_id}.1"]
+    assert [webhook_id for webhook_id, _, _ in scene.delivered] == [f"{job_id}.1"]
     assert scene.outbox.state("crm").delivered == 1
 
 
@@ -107,9 +105,9 @@ def test_a_time_slice_ends_between_two_events_and_the_next_one_goes_on(scene: Sc
     passed = count(0, 14)  # so many seconds from one look at the clock to the next: two events go into a slice
     slow = replace(scene.delivery, seconds=lambda: float(next(passed)))
     slow.deliver("crm", slow.webhooks["crm"])
-    assert len(scene.told) == 2
+    assert len(scene.delivered) == 2
     slow.deliver("crm", slow.webhooks["crm"])
-    assert sorted(webhook_id for webhook_id, _, _ in scene.told) == sorted(f"{job_id}.1" for job_id in jobs)
+    assert sorted(webhook_id for webhook_id, _, _ in scene.delivered) == sorted(f"{job_id}.1" for job_id in jobs)
 
 
 def scraped(scene: Scene) -> dict[str, float]:
@@ -123,9 +121,9 @@ def test_the_metrics_of_a_webhook_say_how_its_deliveries_go(servers: Services, s
     assert scraped(scene) == {}
     scene.finish(scene.job())
     elapse(servers.redis_url, scene.store, timedelta(seconds=100))
-    told = scraped(scene)
-    assert 100 <= told.pop("overdue_seconds") < 200
-    assert told == {"waiting": 1}
+    measured = scraped(scene)
+    assert 100 <= measured.pop("overdue_seconds") < 200
+    assert measured == {"waiting": 1}
     scene.receiver.answers.append((500, {}))
     scene.deliver()
     assert scraped(scene) == {"waiting": 1, "failing": 1, "attempts_failed": 1}
@@ -147,8 +145,8 @@ def test_an_event_whose_attempts_have_all_failed_is_counted_as_given_up(servers:
         scene.receiver.answers += [(500, {})] * 2
         kept.deliver("crm", kept.webhooks["crm"])
         elapse(servers.redis_url, scene.store, timedelta(days=1))
-    told = scraped(scene)
-    assert (told["given_up"], told["undelivered"], told["dropped"]) == (2, 1, 1)
+    measured = scraped(scene)
+    assert (measured["given_up"], measured["undelivered"], measured["dropped"]) == (2, 1, 1)
 
 
 def test_after_a_failure_it_comes_again_with_the_same_id_and_in_order(servers: Services, scene: Scene) -> None:
@@ -166,14 +164,14 @@ def test_after_a_failure_it_comes_again_with_the_same_id_and_in_order(servers: S
         elapse(servers.redis_url, scene.store, timedelta(seconds=wait))
     scene.deliver()
     first, last = f"{job_id}.1", f"{job_id}.2"
-    assert [(webhook_id, status) for webhook_id, _, status in scene.told] == [
+    assert [(webhook_id, status) for webhook_id, _, status in scene.delivered] == [
         (first, 500),
         (first, 503),
         (first, 302),
         (first, 204),
         (last, 204),
     ]
-    assert [kind for _, kind, _ in scene.told[-2:]] == ["job.waiting", "job.completed"]
+    assert [kind for _, kind, _ in scene.delivered[-2:]] == ["job.waiting", "job.completed"]
     assert scene.outbox.state("crm").reason == ""
 
 
@@ -192,11 +190,11 @@ def test_410_disables_it_and_a_replay_enables_it(scene: Scene) -> None:
     scene.receiver.answers.append((410, {}))
     scene.deliver()
     scene.deliver()
-    assert len(scene.told) == 1
+    assert len(scene.delivered) == 1
     assert scene.outbox.state("crm").disabled_at is not None
     scene.outbox.replay("crm", timedelta(hours=1))
     scene.deliver()
-    assert scene.told[-1] == (f"{job_id}.1", "job.completed", 204)
+    assert scene.delivered[-1] == (f"{job_id}.1", "job.completed", 204)
 
 
 def test_two_workers_deliver_nothing_twice(scene: Scene) -> None:
@@ -211,7 +209,7 @@ def test_two_workers_deliver_nothing_twice(scene: Scene) -> None:
     for thread in threads:
         thread.join(30)
     scene.deliver()
-    assert sorted(webhook_id for webhook_id, _, _ in scene.told) == sorted(f"{job_id}.1" for job_id in jobs)
+    assert sorted(webhook_id for webhook_id, _, _ in scene.delivered) == sorted(f"{job_id}.1" for job_id in jobs)
 
 
 def test_an_address_that_is_not_permitted_is_not_connected_to(scene: Scene) -> None:
@@ -227,7 +225,7 @@ def test_an_address_that_is_not_permitted_is_not_connected_to(scene: Scene) -> N
         reply = Sending(closed, resolve, ssl.create_default_context()).send(url, message, NOW)
         assert reply == Reply(reason="address not permitted")
     assert len(asked) == 3, "each name is resolved once"
-    assert scene.told == []
+    assert scene.delivered == []
 
 
 def test_a_receiver_that_says_nothing_is_given_up_in_time(scene: Scene) -> None:

@@ -82,7 +82,7 @@ class Worker:
     def completes(self, job_id: str) -> None:
         eventually(lambda: self.store.jobs.job(job_id).state is State.COMPLETED, what="the job completes")
 
-    def told(self, job_id: str) -> list[dict[str, Any]]:
+    def log_of(self, job_id: str) -> list[dict[str, Any]]:
         """What the log says of a job."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if job_id in line]
 
@@ -150,12 +150,11 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_soon_as_it_is_there(
     worker: Worker,
 ) -> None:
-    presence = Presence(worker.settings.redis, SystemClock())
+    presence = Presence(worker.store.client, SystemClock())
     eventually(lambda: presence.workers().names == [worker.name], what="the worker is seen")
     eventually(lambda: worker.store.leases.unsettled(["demo"]) == [], what="the order of acceptance is settled")
     count = "SELECT count(*) FROM ingest_ledger"
     eventually(lambda: ask(worker.database, count) == 1, what="the ledger is purged of what nobody can ask for")
-    presence.close()
 
 
 def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
@@ -192,11 +191,11 @@ def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(work
     eventually(completes, what="the job completes once the database answers")
     job = worker.store.jobs.job(hung)
     assert (job.state, job.counts["created"]) == (State.COMPLETED, 1)
-    verdicts = [line["verdict"] for line in worker.told(hung) if line["event"] == "chunk"]
+    verdicts = [line["verdict"] for line in worker.log_of(hung) if line["event"] == "chunk"]
     assert {*verdicts} <= {"released: away", "circuit_open", "kept", "done"}, (
         "it is never taken for the chunk's own fault"
     )
-    assert not [line for line in worker.told(hung) if line["event"] == "chunk failed"]
+    assert not [line for line in worker.log_of(hung) if line["event"] == "chunk failed"]
 
 
 def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker) -> None:
@@ -207,7 +206,7 @@ def test_a_redis_that_hangs_is_not_waited_for_and_nothing_is_lost(worker: Worker
     worker.unblocked.set()
 
     def left() -> list[dict[str, Any]]:
-        return [line for line in worker.told(hung) if line["event"] == "chunk left for the sweep"]
+        return [line for line in worker.log_of(hung) if line["event"] == "chunk left for the sweep"]
 
     (line,) = eventually(left, what="the pool process lets the chunk be")
     assert line["reason"] == "the job store cannot be reached; check that Redis runs, and redis.url"
@@ -249,7 +248,7 @@ def test_what_somebody_broke_in_redis_ends_no_pool_process(
     with redis.Redis.from_url(servers.redis_url) as client:
         break_it(client, worker.store.keys, job_id)
     worker.notifier.notify("demo", to_notify)
-    eventually(lambda: [line for line in worker.told(job_id) if line["event"] == event], what="it is told")
+    eventually(lambda: [line for line in worker.log_of(job_id) if line["event"] == event], what="it is told")
     worker.completes(worker.send(a_case(402)))
     assert worker.children() == before
 
@@ -289,10 +288,9 @@ def test_a_pool_process_that_takes_anothers_place_has_none_of_its_parents_connec
 
 
 def test_it_ends_when_it_is_stopped_and_says_so(worker: Worker) -> None:
-    presence = Presence(worker.settings.redis, SystemClock())
+    presence = Presence(worker.store.client, SystemClock())
     presence.seen(worker.name)  # long ago, it may not be listed any more
     assert presence.workers().names == [worker.name]
     worker.process.send_signal(signal.SIGTERM)
     assert worker.process.wait(120) == 0
     assert presence.workers().names == []
-    presence.close()

@@ -26,7 +26,7 @@ def in_a_killed_process(count: Callable[[], None]) -> None:
     assert os.waitpid(pid, 0)[1] == signal.SIGKILL
 
 
-def told(of: WorkerMetrics) -> dict[str, float]:
+def values_of(of: WorkerMetrics) -> dict[str, float]:
     lines = [line for line in of.exposition().decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
@@ -47,7 +47,7 @@ def test_what_pool_processes_count_is_shown_by_the_main_process_whatever_becomes
 
     for process in (0, 1, 1):
         in_a_killed_process(count(process))
-    now = told(worker)
+    now = values_of(worker)
     assert now['carecase_chunk_attempts_total{database="demo",failure=""}'] == 9
     assert now['carecase_chunk_attempts_total{database="other",failure="away"}'] == 3
     assert now['carecase_chunk_attempts_total{database="other",failure=""}'] == 0
@@ -68,25 +68,25 @@ def test_a_stage_is_observed_whether_it_succeeds_or_fails() -> None:
             raise ValueError
     except ValueError:
         pass
-    assert told(worker)['carecase_chunk_stage_seconds_count{stage="write"}'] == 2
+    assert values_of(worker)['carecase_chunk_stage_seconds_count{stage="write"}'] == 2
 
 
 def test_spans_that_are_lost_are_counted_while_tracing_is_on() -> None:
     traced = WorkerMetrics.of(2, DATABASES, (), list, is_traced=True)
     for process, spans in ((0, 3), (1, 4)):
         in_a_killed_process(partial(traced.meter(process).lose_spans, spans))
-    assert told(traced)["carecase_spans_lost_total"] == 7
-    assert "carecase_spans_lost_total" not in told(metrics())
+    assert values_of(traced)["carecase_spans_lost_total"] == 7
+    assert "carecase_spans_lost_total" not in values_of(metrics())
 
 
 def test_the_number_of_series_is_fixed_by_the_configuration() -> None:
     """Neither a database that is not configured nor an unknown operation adds one."""
     worker = metrics()
-    before = set(told(worker))
+    before = set(values_of(worker))
     for meter in (worker.meter(0), worker.meter(1), unmetered()):
         meter.attempts("unknown", 1)
         meter.poison("unknown", 1)
         meter.round_trip("unknown", 1.0)
-    assert set(told(worker)) == before
+    assert set(values_of(worker)) == before
     kinds = len(FailureKind) + 1
     assert len([name for name in before if name.startswith("carecase_chunk_attempts")]) == kinds * len(DATABASES)

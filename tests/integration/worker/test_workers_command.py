@@ -12,6 +12,7 @@ from tests.services import Services
 from carecase_worker.clock import SystemClock
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.worker.processes.process_identity import own_name
 
@@ -21,9 +22,9 @@ ELSEWHERE = "another-machine/boot/1:7:123"
 @pytest.fixture
 def presence(servers: Services) -> Iterator[Presence]:
     settings = RedisSettings.model_validate({"url": servers.redis_url, "prefix": "workers-command:"})
-    made = Presence(settings, SystemClock())
-    yield made
-    made.close()
+    client = StoreClient(settings)
+    yield Presence(client, SystemClock())
+    client.close()
 
 
 def ended_process() -> str:

@@ -174,7 +174,7 @@ def _redis(settings: Settings) -> Iterator[Finding]:
 
 
 def _clocks(settings: Settings) -> Iterator[Finding]:
-    presence = Presence(settings.redis, SystemClock())
+    presence = Presence(StoreClient(settings.redis), SystemClock())
     try:
         own, hosts = presence.ahead(), presence.workers().by_host()
     except StoreUnavailable:
@@ -210,9 +210,10 @@ def _database(tenant: Tenant, _: Settings) -> Iterator[Finding]:
 
 
 def _workers(settings: Settings) -> Iterator[Finding]:
+    client = StoreClient(settings.redis)
     try:
-        workers = Presence(settings.redis, SystemClock()).workers()
-        untaken = Standstill(settings.redis, settings.jobs).everywhere(settings.databases)
+        workers = Presence(client, SystemClock()).workers()
+        untaken = Standstill(client, settings.jobs).everywhere(settings.databases)
     except StoreUnavailable:
         yield Finding(Grade.FIX, "workers", "cannot be checked without Redis; fix that first")
         return

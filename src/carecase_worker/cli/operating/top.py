@@ -7,7 +7,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from carecase_worker.errors import SettingsError, StoreUnavailable
 from carecase_worker.settings.model import Settings
 from carecase_worker.settings.urls.services import without_credentials
 from carecase_worker.store.queries.overview import Overview, Overviews
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.presence import Presence
 
 _TIMEOUT = timedelta(seconds=3)
@@ -78,13 +79,10 @@ class _Looks:
 
 @contextmanager
 def _looks(settings: Settings) -> Iterator[_Looks]:
-    overviews = Overviews(settings.redis, settings.databases, _TIMEOUT)
-    presence = Presence(settings.redis, SystemClock())
-    try:
-        yield _Looks(overviews, presence, without_credentials(settings.redis.url.get_secret_value()))
-    finally:
-        overviews.close()
-        presence.close()
+    where = without_credentials(settings.redis.url.get_secret_value())
+    reader, client = Overviews(settings.redis, settings.databases, _TIMEOUT), StoreClient(settings.redis)
+    with closing(reader), closing(client):
+        yield _Looks(reader, Presence(client, SystemClock()), where)
 
 
 def _follow(console: Console, looks: _Looks, first: Overview, every: float) -> None:

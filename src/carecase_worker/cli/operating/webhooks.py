@@ -2,7 +2,8 @@
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from carecase_worker.settings.model import Settings
 from carecase_worker.settings.places import nearest, variable_of
 from carecase_worker.settings.sections.webhooks import WebhookSettings
 from carecase_worker.store.outbox import Outbox, WebhookState
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.worker.webhooks.messages import test_message
 from carecase_worker.worker.webhooks.sending import Reply, Sending, resolve_by_system
 
@@ -53,11 +55,8 @@ def add_commands(app: typer.Typer) -> None:
 def webhooks_list(config: Config = None, as_json: Json = False) -> None:
     """List the webhooks and their states. Exit status 1 if one is failing or disabled."""
     settings = settings_nearby(config)
-    outbox = Outbox(settings.redis)
-    try:
+    with _outbox(settings) as outbox:
         states = {name: outbox.state(name) for name in settings.webhooks}
-    finally:
-        outbox.close()
     if as_json:
         documents = [_members(name, settings.webhooks[name], state) for name, state in states.items()]
         typer.echo(json.dumps(documents))
@@ -78,11 +77,8 @@ def webhooks_failed(
 ) -> None:
     """List the events that could not be delivered; `replay` delivers them again."""
     settings, _ = _found(webhook, config)
-    outbox = Outbox(settings.redis)
-    try:
+    with _outbox(settings) as outbox:
         failed = outbox.undelivered(webhook, most)
-    finally:
-        outbox.close()
     for at, event in failed:
         members = {"webhookId": event.webhook_id, "event": event.name, "jobId": event.job_id, "givenUpAt": _rfc3339(at)}
         typer.echo(json.dumps(members) if as_json else f"{_rfc3339(at)}  {event.name:<14}  {event.webhook_id}")
@@ -91,11 +87,8 @@ def webhooks_failed(
 def webhooks_replay(webhook: Webhook, config: Config = None) -> None:
     """Enable a webhook, end its pause, and let the workers deliver its undelivered and queued events now."""
     settings, _ = _found(webhook, config)
-    outbox = Outbox(settings.redis)
-    try:
+    with _outbox(settings) as outbox:
         count = outbox.replay(webhook, 2 * settings.jobs.retention)
-    finally:
-        outbox.close()
     events = counted(count, "undelivered event")
     typer.echo(f"{events} and all queued ones will be delivered now; see: carecase webhooks list")
 
@@ -116,6 +109,12 @@ def webhooks_test(webhook: Webhook, config: Config = None) -> None:
     if advice := _advice_on(reply, webhook):
         typer.echo(advice, err=True)
     raise typer.Exit(STATUS_FAULT if advice else 0)
+
+
+@contextmanager
+def _outbox(settings: Settings) -> Iterator[Outbox]:
+    with closing(StoreClient(settings.redis)) as client:
+        yield Outbox(client)
 
 
 def _found(name: str, config: Config) -> tuple[Settings, WebhookSettings]:

@@ -1,5 +1,6 @@
 """`carecase workers`."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from carecase_worker.cli.configuration import Config, settings_nearby
 from carecase_worker.cli.ending import STATUS_FAULT
 from carecase_worker.clock import SystemClock
+from carecase_worker.store.redis.client import StoreClient
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.store.workers.standstill import Standstill
 from carecase_worker.worker.processes.process_identity import is_of_this_machine
@@ -26,13 +28,9 @@ def workers(
     A health check: exit status 1 if there are none, or if none of them takes work that is due.
     """
     settings = settings_nearby(config)
-    presence, standstill = Presence(settings.redis, SystemClock()), Standstill(settings.redis, settings.jobs)
-    try:
-        seen = presence.workers().names
-        untaken = standstill.everywhere(settings.databases)
-    finally:
-        presence.close()
-        standstill.close()
+    with closing(StoreClient(settings.redis)) as client:
+        seen = Presence(client, SystemClock()).workers().names
+        untaken = Standstill(client, settings.jobs).everywhere(settings.databases)
     names = [name for name in seen if not here or is_of_this_machine(name)]
     for name in names:
         typer.echo(name)

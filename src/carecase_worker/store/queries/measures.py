@@ -56,7 +56,7 @@ class OpenWork:
 class JobMeasures:
     """Measures stored in Redis, counted by the scripts with Redis's clock, atomically with the events they measure.
 
-    So none is lost with a dying process, and every intake reports the same. Every method raises StoreUnavailable.
+    So a dying process loses none of them, and every intake reports the same. Every method raises StoreUnavailable.
     """
 
     def __init__(self, settings: RedisSettings, jobs: JobSettings, databases: Sequence[str]) -> None:

@@ -9,9 +9,8 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Kind, Seals
 from carecase_worker.batches.key_sets import KeySet
 from carecase_worker.errors import PayloadUnreadable, SealBroken
-from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import connect, redis_errors
+from carecase_worker.store.redis.client import StoreClient
+from carecase_worker.store.redis.connection import redis_errors
 
 _PLACED_AT_ONCE = 200
 _READ_AT_ONCE = 50
@@ -38,11 +37,11 @@ class OpenJob:
 class OpenJobs:
     """The open jobs in Redis, and a cache of their sets. Every method raises StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings, seals: Seals = UNSEALED, most_keys: int = _KEPT_KEYS) -> None:
-        """Cache sets of at most so many keys together, those of the oldest jobs."""
-        self._redis = connect(settings)
+    def __init__(self, client: StoreClient, seals: Seals = UNSEALED, most_keys: int = _KEPT_KEYS) -> None:
+        """Cache the sets of the oldest jobs, at most `most_keys` keys in all."""
+        self._redis = client.redis
         self._seals = seals
-        self._keys = Keys(settings.prefix)
+        self._keys = client.keys
         self._most_keys = most_keys
         self._sets: dict[str, KeySet | None] = {}
 

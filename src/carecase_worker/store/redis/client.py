@@ -1,6 +1,7 @@
 """The client of the job store: one pool of connections, with the keys and the scripts of the operations."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 from carecase_worker.clock import milliseconds, monotonic
@@ -14,14 +15,19 @@ from carecase_worker.telemetry import Observe, unobserved
 
 
 class StoreClient:
-    """Connections to Redis for threads, shared by the stores of batches, jobs and leases.
+    """Connections to Redis for threads, shared by all stores and queries.
 
     Every method raises StoreUnavailable if Redis is unreachable or rejects the command.
     """
 
-    def __init__(self, settings: RedisSettings, observe: Observe = unobserved) -> None:
-        """Connect at first use; `observe` is called with each operation's name and its duration in seconds."""
-        self.redis = connect(settings)
+    def __init__(
+        self, settings: RedisSettings, observe: Observe = unobserved, timeout: timedelta = RESPONSE_TIMEOUT
+    ) -> None:
+        """Connect at first use; `observe` is called with each operation's name and its duration in seconds.
+
+        `timeout` is for a response.
+        """
+        self.redis = connect(settings, timeout)
         self.keys = Keys(settings.prefix)
         self._wait_for_disk = settings.durability == "fsync"
         self._observe = observe

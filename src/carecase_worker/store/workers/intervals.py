@@ -14,7 +14,7 @@ class Intervals:
         self._client = client
 
     def try_acquire(self, what: str, every: timedelta) -> bool:
-        """Return whether the caller is to do the task `what`; nobody else is for `every` after that.
+        """Return True if the caller is to do the task `what`; then no other caller gets True for the time `every`.
 
         Raises StoreUnavailable.
         """

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from carecase_worker.clock import Clock, epoch_ms, from_epoch_ms, milliseconds, monotonic
-from carecase_worker.settings.model import RedisSettings
-from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import RESPONSE_TIMEOUT, connect, moment_of, redis_errors
-from carecase_worker.store.scripts import named, script_of
+from carecase_worker.store.redis.client import StoreClient
+from carecase_worker.store.redis.connection import moment_of, redis_errors
+from carecase_worker.store.scripts import named
 
 _SEEN_WITHIN = timedelta(seconds=10)
 _SLOW_S = 1.0
@@ -44,11 +43,10 @@ class Presence:
     Every method raises StoreUnavailable.
     """
 
-    def __init__(self, settings: RedisSettings, clock: Clock, timeout: timedelta = RESPONSE_TIMEOUT) -> None:
-        """Connect at first use; `timeout` is for a response."""
-        self._redis = connect(settings, timeout)
-        self._keys = Keys(settings.prefix)
-        self._script = self._redis.register_script(script_of("seen"))
+    def __init__(self, client: StoreClient, clock: Clock) -> None:
+        self._client = client
+        self._redis = client.redis
+        self._keys = client.keys
         self._clock = clock
         self._ahead: timedelta | None = None
 
@@ -66,8 +64,7 @@ class Presence:
         before = self._clock.now()
         ahead_ms = None if self._ahead is None else milliseconds(self._ahead)
         arguments = named(worker=worker, ahead_ms=ahead_ms)
-        with redis_errors():
-            their_time = from_epoch_ms(cast(int, self._script(keys=[self._keys.prefix], args=[arguments])))
+        their_time = from_epoch_ms(cast(int, self._client.run("seen", [arguments])))
         self._ahead = _ahead(before, their_time, monotonic() - began)
         return self._ahead
 
@@ -97,10 +94,6 @@ class Presence:
         names = [name for name, seen_ms in seen if abs(around[0] - seen_ms) <= around[1]]
         offsets = {name.decode(): timedelta(milliseconds=int(ahead[name])) for name in names if name in ahead}
         return Workers(sorted(name.decode() for name in names), offsets)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._redis.close()
 
 
 def _ahead(before: datetime, their_time: datetime, took_s: float) -> timedelta | None:

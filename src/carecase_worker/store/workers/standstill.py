@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from carecase_worker.clock import epoch_ms, from_epoch_ms, from_epoch_us, milliseconds
-from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.keys import Keys
-from carecase_worker.store.redis.connection import connect, moment_of, redis_errors
+from carecase_worker.settings.model import JobSettings
+from carecase_worker.store.redis.client import StoreClient
+from carecase_worker.store.redis.connection import moment_of, redis_errors
 
 _LOOKED_AT = 100
 """Number of open chunks of a database that are searched for the oldest job: those to notify for first."""
@@ -20,13 +20,13 @@ _LOOKED_AT = 100
 class Standstill:
     """Measures for how long due work has not been taken. Every method raises StoreUnavailable."""
 
-    def __init__(self, settings: RedisSettings, jobs: JobSettings) -> None:
-        self._redis = connect(settings)
-        self._keys = Keys(settings.prefix)
+    def __init__(self, client: StoreClient, jobs: JobSettings) -> None:
+        self._redis = client.redis
+        self._keys = client.keys
         self._jobs = jobs
 
     def untaken(self, database: str) -> timedelta | None:
-        """Return for how long no due work of a database has been taken; zero if some is, None if none is due.
+        """Return for how long no due work of a database has been taken: zero if workers take it, None if none is due.
 
         A database with an open circuit has no due work.
         """
@@ -50,13 +50,9 @@ class Standstill:
         return max(timedelta(0), now - max(min(accepted), from_epoch_ms(int(completed_ms or 0))))
 
     def everywhere(self, databases: Iterable[str]) -> timedelta | None:
-        """Return for how long no due work of any database has been taken, if that is too long; else None."""
+        """Return for how long no due work of any database has been taken, if longer than `untaken_after`; else None."""
         due = [age for database in databases if (age := self.untaken(database)) is not None]
         return min(due) if due and min(due) >= self._jobs.untaken_after else None
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._redis.close()
 
     def _accepted(self, job_ids: Iterable[str]) -> list[datetime]:
         """Return the times of acceptance of the jobs that still exist."""

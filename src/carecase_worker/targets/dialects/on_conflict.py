@@ -81,7 +81,7 @@ class PortableUpsert:
         return write_one_by_one(self, connection, wave, guard_care_plan)
 
     def compare_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> None:
-        """Return None: there is no way but to read each case before and after."""
+        """Return None: there is no faster way than to read each case before and after."""
 
     def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
         """Read the stored cases with these keys; missing ones are left out."""
@@ -89,7 +89,7 @@ class PortableUpsert:
         return {key: StoredCase(Stored(version, plan), entered) for key, version, entered, plan in found}
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
-        """Count the cases of these keys that hold a version as new as all of these, or newer."""
+        """Count the stored cases with these keys whose version is at least the highest of `versions`."""
         sent = {"lowest": min(versions), "highest": max(versions)}
         return Newer(*connection.execute(self._newer.where(CARE_CASE.c[KEY].in_(keys)), sent).one())
 

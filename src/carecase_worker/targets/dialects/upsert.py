@@ -58,7 +58,11 @@ class Compared(NamedTuple):
 
 
 class Newer(NamedTuple):
-    """Counts of the cases with a newer version than any of those sent: all, and those that such a one created."""
+    """Numbers of stored cases whose version is at least the highest one sent.
+
+    `cases` counts all of them; `created` those that a version above the lowest one sent created: some may need
+    backdating.
+    """
 
     cases: int
     created: int
@@ -76,7 +80,7 @@ class Upsert(Protocol):
         ...
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
-        """Count the cases of these keys that hold a version as new as all of these, or newer."""
+        """Count the stored cases with these keys whose version is at least the highest of `versions`."""
         ...
 
     def backdate(self, connection: Connection, wave: Wave) -> None:
@@ -99,13 +103,13 @@ class ComparableUpsert(Upsert, Protocol):
     ) -> Sequence[Compared] | None:
         """Write the cases as `write_in_turn` does; return also which fields each update changed.
 
-        Return None, and write nothing, if there is no way but to read each case before and after.
+        Return None, and write nothing, if the dialect has no faster way than to read each case before and after.
         """
         ...
 
 
 def write_one_by_one(upsert: Upsert, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
-    """Write cases in turn with a statement for each: the way for a database that has no faster one."""
+    """Write cases in turn, each by a statement of its own, for a dialect that has no faster way."""
     return [_write_one(upsert, connection, WaveOfRows([entry], wave.defaults), guard_care_plan) for entry in wave.rows]
 
 

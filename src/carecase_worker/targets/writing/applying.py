@@ -19,24 +19,24 @@ _HURRY = 3 / 4
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class PlanOutcomes:
     """The outcome of each item, and how many items the database refused with which code."""
 
     outcomes: list[Outcome]
     refused: Counter[str] = field(default_factory=Counter)
 
 
-Apply = Callable[[Connection, Upsert, WritePlan, Findings], Settled]
+Apply = Callable[[Connection, Upsert, WritePlan, Findings], PlanOutcomes]
 """A function that writes a plan's cases in the transaction of a connection."""
 
 
-def apply_fast(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
+def apply_fast(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> PlanOutcomes:
     """Write each wave as a whole. Raises SQLAlchemyError for all if the database refuses one case."""
     dialect_of(connection).writing.begin_attempt(connection, findings.time_s)
     return _whole_or_nothing(connection, plan, lambda: _in_waves(connection, upsert, plan, findings))
 
 
-def apply_bisecting(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
+def apply_bisecting(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> PlanOutcomes:
     """Write the cases without those that the database refuses, found by bisection.
 
     Raises TransactionLostError if it must start again, with the same findings.
@@ -47,18 +47,18 @@ def apply_bisecting(connection: Connection, upsert: Upsert, plan: WritePlan, fin
     return _whole_or_nothing(connection, plan, lambda: sift(connection, upsert, plan, findings))
 
 
-def sift(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
-    """Write the waves without the cases that the database refuses. Raises TransactionLostError as they do."""
+def sift(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> PlanOutcomes:
+    """Write the waves without the cases that the database refuses. Raises as `apply_bisecting`."""
     sifter, found = Sifter(connection, upsert, plan, findings), list(plan.decided)
     # a slow part of a wave comes after the others, which would change the order of one key's cases
     for wave in case_by_case(plan.waves, in_turn=not plan.slowly):
         for place, outcome in sifter.apply(wave).items():
             found[place] = outcome
-    sifter.settle()
-    return Settled([outcome or REFUSED for outcome in found], sifter.refused)
+    sifter.verify()
+    return PlanOutcomes([outcome or REFUSED for outcome in found], sifter.refused)
 
 
-def _in_waves(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> Settled:
+def _in_waves(connection: Connection, upsert: Upsert, plan: WritePlan, findings: Findings) -> PlanOutcomes:
     found, limit_statements = list(plan.decided), dialect_of(connection).writing.limit_statements
     for number, wave in enumerate(plan.waves):
         left_s = findings.until - monotonic()
@@ -67,17 +67,17 @@ def _in_waves(connection: Connection, upsert: Upsert, plan: WritePlan, findings:
         written = apply_wave(connection, upsert, wave, plan.guard_care_plan)
         for place, outcome in zip(wave.places, written, strict=True):
             found[place] = outcome
-    return Settled([outcome or REFUSED for outcome in found])
+    return PlanOutcomes([outcome or REFUSED for outcome in found])
 
 
-def _whole_or_nothing(connection: Connection, plan: WritePlan, apply: Callable[[], Settled]) -> Settled:
+def _whole_or_nothing(connection: Connection, plan: WritePlan, apply: Callable[[], PlanOutcomes]) -> PlanOutcomes:
     """Apply a plan; if it is all or nothing and an item failed, roll back."""
     if not plan.all_or_nothing:
         return apply()
     savepoint = connection.begin_nested()
-    settled = apply()
-    if any(outcome.kind.failed for outcome in settled.outcomes):
+    applied = apply()
+    if any(outcome.kind.failed for outcome in applied.outcomes):
         savepoint.rollback()
-        return Settled(none_applied(settled.outcomes), settled.refused)
+        return PlanOutcomes(none_applied(applied.outcomes), applied.refused)
     savepoint.commit()
-    return settled
+    return applied

@@ -51,7 +51,7 @@ class ComparingUpsert:
         return self._upsert.stored(connection, keys)
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
-        """Count the cases of these keys that hold a version as new as all of these, or newer."""
+        """Count the stored cases with these keys whose version is at least the highest of `versions`."""
         return self._upsert.newer(connection, keys, versions)
 
     def backdate(self, connection: Connection, wave: Wave) -> None:

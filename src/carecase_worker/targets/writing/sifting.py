@@ -104,7 +104,7 @@ class Sifter:
             self._limit(self._fixed_limit_s)
         return self._halve(wave)
 
-    def settle(self) -> None:
+    def verify(self) -> None:
         """Verify that the cases were at fault. Raises TargetFailure if the database accepts no other case either."""
         if self._suspects and self._taken < max(1, self._slow) and not self._takes_another():
             code = "".join([*self.refused][:1])

@@ -18,10 +18,10 @@ from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
     """Plan a chunk: the cases to write, and the outcomes that are certain without writing."""
     defaults = _defaults_of(chunk, lease)
-    sound = read_valid(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
-    if sound is not None and len(set(sound.keys)) == len(sound.keys):
-        waves, guard = (WaveOfAll(sound, defaults),), lease.care_plan is not None
-        plan = WritePlan(sound.keys, [None] * chunk.count, waves, guard, lease.strict, lines=chunk.lines)
+    valid = read_valid(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
+    if valid is not None and len(set(valid.keys)) == len(valid.keys):
+        waves, guard = (WaveOfAll(valid, defaults),), lease.care_plan is not None
+        plan = WritePlan(valid.keys, [None] * chunk.count, waves, guard, lease.strict, lines=chunk.lines)
         return replace(plan, given=_given(chunk, lease))
     return plan_item_by_item(chunk, lease)
 

@@ -13,8 +13,8 @@ from carecase_worker.worker.attempts.planning import to_chunk_result
 def written(targets: Targets, lease: Lease, plan: WritePlan) -> ChunkResult:
     """Write a plan, or for a dry run write it and roll back; return the outcomes. Raises TargetFailure.
 
-    The lease, which comes from the job's record, says which; never the notification. A dry run leaves no tombstone:
-    with nothing to write, the database is not accessed.
+    The lease says if it is a dry run, from the job's record; the notification never does. A dry run leaves no
+    tombstone: with nothing to write, the database is not accessed.
     """
     if not lease.dry_run:
         return to_chunk_result(plan, targets.writer(lease.database).write(ledger_key(lease), plan))

@@ -113,10 +113,10 @@ def _start(listener: socket.socket, pages: HealthPages) -> None:
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.BaseServer):
-    """A server of so many connections at once, each for seconds at most; beyond them one gives way to a new one.
+    """A server with a maximum number of connections, each open for a few seconds at most.
 
-    It is the oldest of the address that has most. A probe asks as soon as it is connected, so those that wait for their
-    place to be taken are not probes, and whoever opens many connections takes places from nobody else.
+    At the maximum, a new connection closes the oldest one of the address that has most. So a client that opens many
+    connections closes only its own, and probes are safe: they send their request at once.
     """
 
     daemon_threads = True
@@ -196,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _giving_way(connections: Mapping[socket.socket, str]) -> socket.socket:
-    """Return the oldest connection of the address that has most; of connections with their addresses, in order."""
+    """Return the connection to close: the oldest one of the address that has most."""
     numbers = Counter(connections.values())
     return max(connections, key=lambda one: numbers[connections[one]])  # the first of those alike
 

@@ -58,7 +58,7 @@ def assess(
     """Return the verdict at `now`; `takes_connections` probes the broker's address, and is called only if it matters.
 
     A broker that refuses connections is down, and a worker that waits for it is healthy. A broker that accepts
-    connections but never responds cannot be told from a consumer that has stopped listening: the worker restarts.
+    connections but never responds looks the same as a consumer that has stopped listening: the worker restarts.
     """
     silent_s, timeout_s = now - max(signs.heard, started), timeout.total_seconds()
     if silent_s < timeout_s:

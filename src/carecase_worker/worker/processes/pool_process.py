@@ -76,7 +76,7 @@ class PoolProcess:
             meter=meter,
         )
         self.tracer = tracer_of(settings.tracing, "worker", meter.lose_spans)
-        self.placer = Placer(self.applier.leases, OpenJobs(settings.redis, seals), own_name())
+        self.placer = Placer(self.applier.leases, OpenJobs(client, seals), own_name())
 
     def apply(self, chunk: ChunkRef, queue: object) -> Report:
         """Handle a notification: apply its chunk, then ready or opened ones, for a time slice; notify for the rest.

@@ -96,7 +96,7 @@ class Sending:
 
 
 class _Bounded(RawIOBase):
-    """A socket as `http.client` uses it, of which so many bytes are read: interim responses may come without end."""
+    """A socket for `http.client` that limits the bytes read, since interim responses may never end."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._connected = connected

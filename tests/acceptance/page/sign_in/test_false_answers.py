@@ -69,10 +69,14 @@ def test_what_is_wrong_with_an_answer_is_shown_and_nobody_is_signed_in(
 
 def test_the_policy_lets_the_page_ask_the_issuer_and_nobody_else(come: Callable[..., Visitor], issuer: Issuer) -> None:
     visitor = come()
-    answer = visitor.page.request.get(f"{visitor.url}/app")
-    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
+    response = visitor.page.request.get(f"{visitor.url}/app")
+    policy = dict(part.strip().partition(" ")[::2] for part in response.headers["content-security-policy"].split(";"))
     assert policy["connect-src"] == f"'self' {issuer.url}"
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert policy["form-action"] == "'none'"
-    told = json.loads(visitor.page.request.get(f"{visitor.url}/app/settings.json").text())
-    assert (told["oidc"]["issuer"], told["oidc"]["clientId"], told["oidc"]["scope"]) == (issuer.url, "demo", "openid")
+    document = json.loads(visitor.page.request.get(f"{visitor.url}/app/settings.json").text())
+    assert (document["oidc"]["issuer"], document["oidc"]["clientId"], document["oidc"]["scope"]) == (
+        issuer.url,
+        "demo",
+        "openid",
+    )

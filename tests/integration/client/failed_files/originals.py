@@ -45,8 +45,8 @@ def failed(*indices: int, status: int = 422) -> list[ItemResult]:
 
 def of_the_service(total: int, lines: Sequence[int], *indices: int) -> list[ItemResult]:
     """The results of all rows of a file of which the service made cases."""
-    told = dict.fromkeys(indices, (422, FAULT))
-    return [ItemResult(index, None, *told.get(index, (201, "Created")), lines[index]) for index in range(total)]
+    faults = dict.fromkeys(indices, (422, FAULT))
+    return [ItemResult(index, None, *faults.get(index, (201, "Created")), lines[index]) for index in range(total)]
 
 
 def items(file: OriginalFile) -> list[Any]:

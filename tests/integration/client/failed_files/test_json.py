@@ -46,8 +46,8 @@ def test_lines_of_json_are_found_by_their_index(tmp_path: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf\r\n" + b" \r\n\t".join(lines))
     original = original_of(file, job_of(file.read_bytes(), 3))
     written = write_failed(original, failed(0, 2), usual_path(file), TO_BE_MENDED)
-    told = [json.loads(line) for line in written.path.read_text().splitlines()]
-    assert [(item["case_Key"], item["_index"], item["_line"]) for item in told] == [(1, 0, 2), (3, 2, 4)]
+    records = [json.loads(line) for line in written.path.read_text().splitlines()]
+    assert [(item["case_Key"], item["_index"], item["_line"]) for item in records] == [(1, 0, 2), (3, 2, 4)]
 
 
 def test_episodes_stay_episodes(tmp_path: Path) -> None:

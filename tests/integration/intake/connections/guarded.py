@@ -76,9 +76,9 @@ async def read_on(client: Client, download: Download) -> bytes:
     return received
 
 
-def problem_of(answer: bytes) -> dict[str, Any]:
+def problem_of(response: bytes) -> dict[str, Any]:
     """The problem that an answer of the guard holds; it says that the connection ends."""
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     error = dict(json.loads(body)["error"])
     lines = head.decode().split("\r\n")
     assert lines[0].split()[:2] == ["HTTP/1.1", str(error["status"])]

@@ -37,11 +37,11 @@ async def test_a_head_may_be_as_long_as_configured_however_it_is_cut(
         for _ in range(2 if status == 200 else 1):
             for start in range(0, len(head), cut):
                 await client.send(head[start : start + cut])
-            answer = await (client.answer() if status == 200 else client.rest())
-            assert answer.startswith(b"HTTP/1.1 %d " % status)
+            response = await (client.answer() if status == 200 else client.rest())
+            assert response.startswith(b"HTTP/1.1 %d " % status)
         if status == 431:
             assert (
-                problem_of(answer)["detail"]
+                problem_of(response)["detail"]
                 == "The request line and headers are too large. Send fewer or shorter headers."
             )
             assert nobody(service)

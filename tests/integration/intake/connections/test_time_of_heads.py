@@ -27,8 +27,8 @@ async def test_a_head_has_its_time_and_no_more(sent: bytes, status: int | None) 
         await elapse(HEAD_S - BLINK)
         assert await client.is_open()
         await elapse(BLINK)
-        answer = await client.rest()
-        assert (problem_of(answer)["status"] if status else answer) == (status or b"")
+        response = await client.rest()
+        assert (problem_of(response)["status"] if status else response) == (status or b"")
         assert nobody(service)
 
 

@@ -26,10 +26,10 @@ def test_a_client_of_http_1_0_reads_until_the_end(intake: Intake) -> None:
     host, port = intake.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(f"GET /jobs/{job_id}/events HTTP/1.0\r\n{credentials}\r\n".encode())
-        said = b""
+        received = b""
         while piece := connection.recv(65536):
-            said += piece
-    head, _, body = said.partition(b"\r\n\r\n")
+            received += piece
+    head, _, body = received.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head.lower()
     assert body.startswith(b"retry: 2000\n")
     assert b"event: final\n" in body
@@ -74,7 +74,7 @@ def test_the_client_follows_a_job_to_its_end(intake: Intake) -> None:
     names: list[str] = []
     begun = threading.Event()
 
-    def told(event: JobEvent) -> None:
+    def on_event(event: JobEvent) -> None:
         names.append(event.name)
         begun.set()
 
@@ -88,15 +88,15 @@ def test_the_client_follows_a_job_to_its_end(intake: Intake) -> None:
         token = client.headers["authorization"].removeprefix("Bearer ")
         key = client.headers["x-api-key"]
     with connect(intake.url, api_key=key, token=token) as cases:
-        assert cases.follow(job_id, told).created == CHUNK * CHUNKS
+        assert cases.follow(job_id, on_event).created == CHUNK * CHUNKS
         with pytest.raises(JobUnknown):
-            cases.follow("019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", told)
+            cases.follow("019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", on_event)
     thread.join()
     assert (names[0], names[-1], names.count("outcomes")) == ("progress", "final", CHUNKS)
 
     async def again() -> Job:
         async with connect_async(intake.url, api_key=key, token=token) as cases:
-            return await cases.follow(job_id, told, outcomes=False)
+            return await cases.follow(job_id, on_event, outcomes=False)
 
     assert asyncio.run(again()).final
     assert names[-1] == "final"

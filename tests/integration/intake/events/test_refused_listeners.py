@@ -15,16 +15,18 @@ from tests.plain_http import http_get
 def test_an_id_of_another_stream_is_refused(intake: Intake, last_id: str) -> None:
     with intake.client() as client:
         for path in (f"/jobs/{a_job(intake)}/events", "/jobs/events"):
-            answer = client.get(path, headers={"last-event-id": last_id})
-            assert answer.status_code == 400
-            assert "Last-Event-ID is not an id of this stream" in answer.json()["error"]["detail"]
+            response = client.get(path, headers={"last-event-id": last_id})
+            assert response.status_code == 400
+            assert "Last-Event-ID is not an id of this stream" in response.json()["error"]["detail"]
 
 
 def test_a_job_of_another_is_as_one_that_never_was(intake: Intake) -> None:
     job_id = a_job(intake)
     with intake.client("bob") as client:
-        answers = [client.get(f"/jobs/{name}/events") for name in (job_id, "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", "x")]
-    assert {(answer.status_code, answer.json()["error"]["detail"]) for answer in answers} == {
+        responses = [
+            client.get(f"/jobs/{name}/events") for name in (job_id, "019a9f0c-3c5e-7d61-8f0a-3b1f6f1e2a77", "x")
+        ]
+    assert {(response.status_code, response.json()["error"]["detail"]) for response in responses} == {
         (404, "There is no such job.")
     }
 
@@ -45,32 +47,32 @@ def test_streams_are_bounded_for_each_client_and_for_all(intake: Intake) -> None
     path = f"/jobs/{job_id}/events"
 
     def opened(client: httpx.Client, where: str) -> Any:
-        held = listening(client, where)
-        stream: Listening = held.__enter__()
+        listenerams = listening(client, where)
+        stream: Listening = listenerams.__enter__()
         assert stream.answer.status_code == 200
-        return held
+        return listenerams
 
     def is_free() -> bool:
-        told = http_get(f"{intake.url}/metrics").text
+        output = http_get(f"{intake.url}/metrics").text
         return all(
-            float(line.split()[-1]) == 0 for line in told.splitlines() if line.startswith("carecase_event_streams{")
+            float(line.split()[-1]) == 0 for line in output.splitlines() if line.startswith("carecase_event_streams{")
         )
 
     eventually(is_free, what="what was heard before is over")
     with intake.client() as ann, intake.client("bob") as bob:
-        held = [opened(ann, path) for _ in range(3)]
+        streams = [opened(ann, path) for _ in range(3)]
         refused = ann.get(path)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
-        held.append(opened(bob, "/jobs/events"))
+        streams.append(opened(bob, "/jobs/events"))
         assert bob.get("/jobs/events").status_code == 503
 
         def is_told() -> bool:  # the page is made anew once a second
-            told = http_get(f"{intake.url}/metrics").text
+            output = http_get(f"{intake.url}/metrics").text
             refused = 'carecase_event_streams_refused_total{bound="client"} 1.0'
-            return 'carecase_event_streams{client="ann"} 3.0' in told and refused in told
+            return 'carecase_event_streams{client="ann"} 3.0' in output and refused in output
 
         eventually(is_told, what="the metrics tell of three streams and a refusal")
-        for one in held:
+        for one in streams:
             one.__exit__(None, None, None)
 
         def left() -> bool:

@@ -38,11 +38,11 @@ def pooled(url: str, tmp_path: Path) -> Iterator[str]:
 def test_a_pooler_that_lends_sessions_is_refused(pooled: str) -> None:
     """Deadlines that are set for a session would hold for somebody else's, and not for ours."""
 
-    def told() -> str:
+    def message() -> str:
         with pytest.raises(TargetFailure) as failure:
             write(pooled, "", a_case(1))
         return str(failure.value)
 
     assert "a connection pooler lends out sessions" in eventually(
-        lambda: "refuses connections" not in told() and told()
+        lambda: "refuses connections" not in message() and message()
     )

@@ -30,5 +30,5 @@ def flower(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
     """The address and the process id of a Flower."""
     place = tmp_path_factory.mktemp("flower")
     (place / "flowerconfig.py").write_text("basic_auth = ['eve:eve']\nread_only = False\n")
-    with running(environment, place) as told:
-        yield told
+    with running(environment, place) as url:
+        yield url

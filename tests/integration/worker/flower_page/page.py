@@ -35,9 +35,9 @@ def running(environment: dict[str, str], place: Path) -> "Iterator[tuple[str, in
             yield url, process.pid
         finally:
             process.terminate()
-            told = process.communicate(timeout=60)[1]
+            output = process.communicate(timeout=60)[1]
             assert process.returncode == 0
-            assert "Traceback" not in told
+            assert "Traceback" not in output
 
 
 def routes() -> list[str]:

@@ -33,14 +33,18 @@ def test_of_many_connections_the_oldest_gives_way_and_the_health_is_still_shown(
             return received[:12]
 
         def gave_way() -> float:
-            told = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD), timeout=60).text
-            return float(re.findall(r"^carecase_flower_connections_gave_way_total (.*)$", told, re.MULTILINE)[0])
+            exposition = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD), timeout=60).text
+            return float(re.findall(r"^carecase_flower_connections_gave_way_total (.*)$", exposition, re.MULTILINE)[0])
 
         assert gave_way() == 0
-        held = [connected() for _ in range(most)]
-        assert [asked(one) for one in (held[0], held[-1])] == [b"HTTP/1.1 200"] * 2
-        held.append(connected())
-        assert [asked(one) for one in (held[-1], held[1], held[0])] == [b"HTTP/1.1 200", b"HTTP/1.1 200", b""]
+        connections = [connected() for _ in range(most)]
+        assert [asked(one) for one in (connections[0], connections[-1])] == [b"HTTP/1.1 200"] * 2
+        connections.append(connected())
+        assert [asked(one) for one in (connections[-1], connections[1], connections[0])] == [
+            b"HTTP/1.1 200",
+            b"HTTP/1.1 200",
+            b"",
+        ]
         for _ in range(1100):  # more than there are descriptors, usually
             connected()
         assert http_get(f"{url}/tools/flower/healthcheck", timeout=60).status_code == 200
@@ -62,7 +66,7 @@ def test_its_memory_is_bounded_whatever_has_passed(servers: Services, flower: "t
             broker.publish("b:/0.celeryev/task.multi", message_of(range(first, first + 100)))
             # what it has not taken yet is memory, too, but of Redis and of a socket
             eventually(partial(is_known, f"{url}/tools/flower/api/task/info/{id_of(first + 99)}"), 60)
-    held = psutil.Process(pid).memory_info().rss
-    assert held < MOST_BYTES, f"{held >> 20} MB"
+    memory_bytes = psutil.Process(pid).memory_info().rss
+    assert memory_bytes < MOST_BYTES, f"{memory_bytes >> 20} MB"
     assert len(http_get(f"{url}/tools/flower/api/tasks", auth=auth, timeout=60).json()) == 5_000
     assert len(http_get(f"{url}/tools/flower/api/workers", auth=auth, timeout=60).json()) <= 500

@@ -32,8 +32,8 @@ def test_no_answer_can_be_framed_sniffed_or_kept_and_no_foreign_script_runs_in_i
     flower: tuple[str, int], path: str, status: int
 ) -> None:
     auth = None if status == 401 else (USER, PASSWORD)
-    answer = http_get(f"{flower[0]}/tools/flower{path}", auth=auth)
-    assert answer.status_code == status
+    response = http_get(f"{flower[0]}/tools/flower{path}", auth=auth)
+    assert response.status_code == status
     expected = {
         "x-frame-options": "DENY",
         "x-content-type-options": "nosniff",
@@ -42,12 +42,12 @@ def test_no_answer_can_be_framed_sniffed_or_kept_and_no_foreign_script_runs_in_i
         "cross-origin-resource-policy": "same-origin",
         "cache-control": "no-store",
     }
-    assert {name: answer.headers.get(name) for name in expected} == expected
-    assert "server" not in answer.headers
-    policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
+    assert {name: response.headers.get(name) for name in expected} == expected
+    assert "server" not in response.headers
+    policy = dict(part.strip().partition(" ")[::2] for part in response.headers["content-security-policy"].split(";"))
     assert (policy["default-src"], policy["frame-ancestors"], policy["base-uri"]) == ("'none'", "'none'", "'none'")
     assert "unsafe" not in policy["script-src"]
-    for script in re.findall(r"<script(?![^>]*src=)[^>]*>(.*?)</script>", answer.text, flags=re.DOTALL):
+    for script in re.findall(r"<script(?![^>]*src=)[^>]*>(.*?)</script>", response.text, flags=re.DOTALL):
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy["script-src"], "a script of the page itself would not run"
 

@@ -18,9 +18,9 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
     with http_client(timeout=60) as client:
         for path in [*others, *(f"/tools/flower{route}" for route in routes())]:
             for method in METHODS:
-                answer = client.request(method, url + path)
-                assert answer.status_code == 401, (method, path)
-                assert answer.headers["www-authenticate"].startswith("Basic ")
+                response = client.request(method, url + path)
+                assert response.status_code == 401, (method, path)
+                assert response.headers["www-authenticate"].startswith("Basic ")
         for wrong in (
             ("eve", "eve"),
             (USER, "a"),
@@ -33,18 +33,18 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
 
 
 def test_its_health_needs_no_password_from_this_machine_and_shows_nothing_else(flower: tuple[str, int]) -> None:
-    answer = http_get(f"{flower[0]}/tools/flower/healthcheck")
-    assert (answer.status_code, answer.text) == (200, "OK")
+    response = http_get(f"{flower[0]}/tools/flower/healthcheck")
+    assert (response.status_code, response.text) == (200, "OK")
 
 
 def test_from_another_machine_its_health_needs_the_password_as_everything_does(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     address = next(
-        told.address
-        for held in psutil.net_if_addrs().values()
-        for told in held
-        if told.family is socket.AF_INET and not told.address.startswith("127.")
+        one.address
+        for addresses in psutil.net_if_addrs().values()
+        for one in addresses
+        if one.family is socket.AF_INET and not one.address.startswith("127.")
     )
     own = {"CARECASE_FLOWER_HOST": "0.0.0.0", "CARECASE_FLOWER_WRONG_PASSWORDS_PER_MINUTE": "2"}
     with running({**environment, **own, "CARECASE_FLOWER_PORT": str(free_port())}, tmp_path) as (url, _):
@@ -58,8 +58,8 @@ def test_from_another_machine_its_health_needs_the_password_as_everything_does(
         assert refused.status_code == 429
         assert 1 <= int(refused.headers["retry-after"]) <= 30
         assert http_get(f"{outside}/metrics").status_code == 401, "who sends none is asked for it"
-        told = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD))
-        assert "\ncarecase_flower_wrong_passwords_total 2.0\n" in told.text
+        one = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD))
+        assert "\ncarecase_flower_wrong_passwords_total 2.0\n" in one.text
 
 
 def test_whoever_has_the_password_sees_the_pages(flower: tuple[str, int]) -> None:

@@ -58,8 +58,8 @@ def test_a_broker_of_its_own_may_be_older_than_a_job_store_has_to_be(
 def test_a_broker_that_is_away_is_called_so_and_by_its_setting(variables: tuple[str, ...], setting: str) -> None:
     nobody = f"redis://127.0.0.1:{free_port()}/0"
     settings = load(environment={f"CARECASE_{name}": nobody for name in variables})
-    told = f"^the broker cannot be reached; check that Redis runs, and {setting}$"
-    with pytest.raises(StoreUnavailable, match=told):
+    text = f"^the broker cannot be reached; check that Redis runs, and {setting}$"
+    with pytest.raises(StoreUnavailable, match=text):
         next(listen(flower_redis(settings), settings.broker.prefix, setting_of_broker(settings)))
 
 

@@ -56,7 +56,7 @@ class Accepted:
             if not self.store.jobs.job(job).state.final:
                 self.attempt(f"finisher {number}", number)
 
-    def told(self, job: str) -> list[Outcome]:
+    def outcomes_of(self, job: str) -> list[Outcome]:
         """What became of each item of a batch."""
         assert self.store.jobs.job(job).state.final
         (packed,) = self.store.jobs.outcomes(job, [0])

@@ -35,7 +35,7 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(
     accepted.targets.step = commits = Transactions()
     assert attempt(accepted.store, accepted.targets, to_notify, "probe").verdict == "kept", "one attempt finds it back"
     accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != to_notify.job_id))
-    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 5
+    assert [accepted.outcomes_of(job) for job in accepted.jobs] == [[CREATED]] * 5
     assert commits.count == 2
 
 
@@ -49,7 +49,7 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
     for number in range(3):
         accepted.attempt(f"worker {number}", number)
     assert all(accepted.store.jobs.job(job).counts["failed"] == 1 for job in accepted.jobs)
-    assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.told(job)]
+    assert REFUSED not in [outcome for job in accepted.jobs for outcome in accepted.outcomes_of(job)]
 
 
 def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse: Elapse) -> None:
@@ -65,7 +65,7 @@ def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse:
     accepted.attempt("probe", accepted.jobs.index(another))
     accepted.targets.step = fails_at("before write", FailureKind.AWAY)
     assert accepted.attempt() == "kept"
-    assert [accepted.told(job) for job in late] == [[UNAVAILABLE]] * 3
+    assert [accepted.outcomes_of(job) for job in late] == [[UNAVAILABLE]] * 3
     assert accepted.store.workload.due_count("demo") == 0
 
 
@@ -92,7 +92,7 @@ def test_when_one_that_goes_alone_takes_the_time_of_the_group_the_others_wait_an
     assert [accepted.store.jobs.job(job).state for job in strict] == [State.COMPLETED, State.WAITING, State.WAITING]
     assert too_slow(accepted, raw_redis, strict) == [0, 1, 1]
     accepted.finish()
-    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
+    assert [accepted.outcomes_of(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
 
 
 def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
@@ -116,4 +116,4 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
     assert too_slow(accepted, raw_redis, strict) == [0, 0, 0]
     elapse(timedelta(minutes=1))  # the database is tried again
     accepted.finish()
-    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
+    assert [accepted.outcomes_of(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3

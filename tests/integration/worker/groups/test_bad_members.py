@@ -32,10 +32,10 @@ def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transactio
     accepted.targets.step = commits = Transactions()
     accepted.attempt()
     invalid = Outcome(Kind.INVALID, "case_Status: must have at most 8 characters")
-    assert accepted.told(wrong) == [invalid, CREATED]
-    assert accepted.told(cancelled) == [CANCELLED]
-    assert accepted.told(strict) == [NOT_APPLIED, invalid]
-    assert accepted.told(fine) == [CREATED]
+    assert accepted.outcomes_of(wrong) == [invalid, CREATED]
+    assert accepted.outcomes_of(cancelled) == [CANCELLED]
+    assert accepted.outcomes_of(strict) == [NOT_APPLIED, invalid]
+    assert accepted.outcomes_of(fine) == [CREATED]
     assert accepted.store.jobs.job(cancelled).state is State.CANCELLED
     assert accepted.store.jobs.job(unreadable).state is State.WAITING, "for a worker that can read it"
     assert commits.count == 1
@@ -48,7 +48,7 @@ def test_the_reason_of_one_that_goes_alone_is_reported_though_the_next_one_is_ap
     accepted.accept(a_case(2), care_plan=5, payload=b"\xff of a form that is not known here")
     strict = accepted.accept(a_case(3), a_case(9), strict=True, care_plan=5)
     applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[1], 0), "worker")
-    assert accepted.told(strict) == [NOT_APPLIED, OTHER_CARE_PLAN]
+    assert accepted.outcomes_of(strict) == [NOT_APPLIED, OTHER_CARE_PLAN]
     assert applied.reason == "unreadable"
 
 
@@ -79,10 +79,10 @@ def test_while_the_store_is_away_what_goes_alone_is_left_for_the_sweep(accepted:
     assert [(line["reason"], line["count"]) for line in logs if line["event"] == "chunks left for the sweep"] == [
         ("the job store is away", 2)
     ]
-    assert accepted.told(fine) == [CREATED]
+    assert accepted.outcomes_of(fine) == [CREATED]
     assert [accepted.store.jobs.job(job).state.final for job in strict] == [True, False, False]
     accepted.finish()
-    assert [accepted.told(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
+    assert [accepted.outcomes_of(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
 
 
 def test_a_dry_run_among_others_is_rolled_back_nevertheless(accepted: Accepted) -> None:
@@ -92,5 +92,5 @@ def test_a_dry_run_among_others_is_rolled_back_nevertheless(accepted: Accepted) 
     members = members_of(tuple((ref, accepted.store.leases.claim(ref, "worker")) for ref in refs))
     assert len(members) == 2
     run_group(an_applier(accepted.store, accepted.targets, "worker", lambda _: False), members)
-    assert (accepted.told(usual), accepted.told(dry_run)) == ([CREATED], [WOULD_CREATE])
+    assert (accepted.outcomes_of(usual), accepted.outcomes_of(dry_run)) == ([CREATED], [WOULD_CREATE])
     assert accepted.targets.rows("SELECT case_key FROM care_case") == [(1,)]

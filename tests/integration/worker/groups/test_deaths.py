@@ -35,7 +35,7 @@ def test_a_death_at_any_step_costs_nothing_but_time(accepted: Accepted, point: s
     reclaimed = accepted.store.leases.reclaim("victim")
     assert len(reclaimed) == (0 if point in ("before claim", "after complete") else 4)
     accepted.finish()
-    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 4, "a doubled one would be Updated"
+    assert [accepted.outcomes_of(job) for job in accepted.jobs] == [[CREATED]] * 4, "a doubled one would be Updated"
     assert (accepted.count("care_case"), accepted.count("ingest_ledger")) == (4, 4)
     assert accepted.store.leases.holders() == []
 
@@ -48,7 +48,7 @@ def test_redis_away_at_any_step_costs_nothing_but_time(accepted: Accepted, point
     with pytest.raises(StoreUnavailable):
         attempt(SteppedStore(accepted.store, away_at(point)), accepted.targets, first, "victim", go_on=True)
     accepted.finish()
-    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED]] * 3
+    assert [accepted.outcomes_of(job) for job in accepted.jobs] == [[CREATED]] * 3
 
 
 def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(accepted: Accepted) -> None:
@@ -70,7 +70,7 @@ def test_after_a_death_each_batch_goes_alone_and_the_poisonous_one_harms_only_it
         accepted.store.leases.reclaim(f"victim {number}")
     states = [accepted.store.jobs.job(job).state for job in accepted.jobs]
     assert states == [State.COMPLETED, State.RUNNING, State.COMPLETED]
-    assert accepted.told(accepted.jobs[0]) == accepted.told(accepted.jobs[2]) == [CREATED]
+    assert accepted.outcomes_of(accepted.jobs[0]) == accepted.outcomes_of(accepted.jobs[2]) == [CREATED]
 
 
 def test_a_batch_that_was_written_before_is_answered_from_the_ledger(accepted: Accepted) -> None:
@@ -85,4 +85,4 @@ def test_a_batch_that_was_written_before_is_answered_from_the_ledger(accepted: A
         accepted.accept(a_case(key))
     accepted.attempt("worker", 1)
     accepted.finish()
-    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED], [UPDATED], [CREATED]]
+    assert [accepted.outcomes_of(job) for job in accepted.jobs] == [[CREATED], [UPDATED], [CREATED]]

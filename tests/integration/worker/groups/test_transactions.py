@@ -17,7 +17,7 @@ def test_small_batches_take_one_transaction(accepted: Accepted) -> None:
     accepted.targets.step = commits = Transactions()
     assert accepted.attempt() == "kept"
     assert commits.count == 1
-    assert [accepted.told(job) for job in accepted.jobs] == [[CREATED, CREATED]] + [[CREATED, UPDATED]] * 19
+    assert [accepted.outcomes_of(job) for job in accepted.jobs] == [[CREATED, CREATED]] + [[CREATED, UPDATED]] * 19
     assert (accepted.count("care_case"), accepted.count("ingest_ledger")) == (21, 20)
     assert accepted.store.workload.due_count("demo") == 0
     assert accepted.store.workload.backlog("demo") == (0, 0)

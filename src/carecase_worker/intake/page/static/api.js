@@ -87,8 +87,8 @@ export class Api {
   async send(target, headers, body, { mapping, dryRun = false, signal, onProgress }) {
     const sent = { ...headers, ...(target.strict && { Prefer: "handling=strict" }) };
     const url = urlOf(batchPath(target), { mapping, dryRun: dryRun || null });
-    const { body: told, date } = await this.#put(url, target, sent, body, { signal, onProgress });
-    return { job: told.job, date };
+    const { body: accepted, date } = await this.#put(url, target, sent, body, { signal, onProgress });
+    return { job: accepted.job, date };
   }
 
   async #put(url, target, headers, body, options) {

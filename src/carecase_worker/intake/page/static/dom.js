@@ -5,15 +5,15 @@
  * `on` holds listeners by their events. Children are nodes or texts; null and false are left out.
  */
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
+  const created = document.createElement(name);
   const { on = {}, ...plain } = attributes;
   for (const [key, value] of Object.entries(plain)) {
-    if (value === true) made.setAttribute(key, "");
-    else if (value !== false && value != null) made.setAttribute(key, String(value));
+    if (value === true) created.setAttribute(key, "");
+    else if (value !== false && value != null) created.setAttribute(key, String(value));
   }
-  for (const [event, listener] of Object.entries(on)) made.addEventListener(event, listener);
-  made.append(...nodes(children));
-  return made;
+  for (const [event, listener] of Object.entries(on)) created.addEventListener(event, listener);
+  created.append(...nodes(children));
+  return created;
 }
 
 /** Replace all children of an element. */
@@ -22,7 +22,7 @@ export function fill(parent, ...children) {
   return parent;
 }
 
-/** Set the text of an element if it is another one, so that a screen reader is told of changes only. */
+/** Set the text of an element if it is another one, so that a screen reader reads changes only. */
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }

@@ -23,7 +23,7 @@ export function pauseAfter(fault, attempt) {
   return fault.retryAfterS ?? Math.min(2 ** attempt, LONGEST_S);
 }
 
-/** Do something until it succeeds: after a fault that passes it is done again. `onWait` is told fault and seconds. */
+/** Do something until it succeeds: after a fault that passes it is done again. `onWait` gets fault and seconds. */
 export async function patiently(act, { signal, onWait = () => {} } = {}) {
   for (let attempt = 0; ; attempt += 1) {
     try {

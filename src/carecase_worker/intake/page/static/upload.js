@@ -1,4 +1,4 @@
-/** A PUT whose progress is told, which `fetch` cannot. */
+/** A PUT that reports its progress, which `fetch` cannot. */
 
 import { Fault } from "./faults.js";
 

@@ -9,8 +9,8 @@ const READ_ANEW_S = 0.5;
  * `onEvent` returns true: then it is read anew. `events` gives null if the service has none, and then the value is read
  * every `everyS` seconds. While nobody looks at the page, nothing is asked.
  *
- * A fault that passes is told to `onFault` with the seconds until the next attempt, and `onValue` shows that it is over;
- * any other fault is told without seconds, and is the end.
+ * `onFault` gets a fault that passes, with the seconds until the next attempt, and `onValue` shows that it is over;
+ * any other fault comes without seconds, and is the end.
  */
 export async function watch({ read, events, everyS, signal, onValue, onEvent, onFault }) {
   let failures = 0;

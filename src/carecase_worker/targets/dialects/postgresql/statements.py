@@ -12,10 +12,10 @@ from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
 
 def sources(many: bool) -> dict[str, str]:
-    """Return SQL of the columns that a case may lack, for a wave of one chunk, or of many that begin at some places.
+    """Return SQL for each column that a case may lack; with `many`, for a wave of several chunks.
 
-    It is the next version in the array's order, as `case_versions.versions_from` counts them (places begin at 1 here),
-    and the chunk's moment and user.
+    A missing version is the next one in the array's order, as `case_versions.versions_from` counts them (places begin
+    at 1 here); a missing date or user is the chunk's.
     """
 
     def default(name: str, kind: str) -> str:
@@ -32,7 +32,7 @@ def sources(many: bool) -> dict[str, str]:
 
 
 def rows_of(columns: Iterable[Column[Any]]) -> str:
-    """Return SQL for some columns of the cases sent, by the names of their fields, and each case's place from 1 on."""
+    """Return SQL for a row of each case sent: some columns, named after their fields, and its place from 1 on."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     typed = {column.key: column.type.compile(dialect) for column in columns}
     record = ", ".join(f'"{name}" {kind}' for name, kind in typed.items())
@@ -41,7 +41,7 @@ def rows_of(columns: Iterable[Column[Any]]) -> str:
 
 
 def backdate_statement(sources: Mapping[str, str]) -> str:
-    """Return the update of cases that a later version created: who entered them is this version's to say."""
+    """Return the UPDATE that sets this version's entry date and user on cases that a later version created."""
     columns = CARE_CASE.c
     key, entry_date, entry_user, entry_version = (
         columns[name].name for name in (KEY, ENTRY_DATE, ENTRY_USER, ENTRY_VERSION)
@@ -55,7 +55,7 @@ def backdate_statement(sources: Mapping[str, str]) -> str:
 
 
 def upsert_statement(guard_care_plan: bool, sort: bool, defaulted: Mapping[str, str]) -> str:
-    """Return the upsert of a JSON array; with `sort`, cases are written in key order, whatever their order."""
+    """Return the upsert of a JSON array; with `sort`, it writes the cases in key order, not in that of the array."""
     columns = {column.key: column for column in CARE_CASE.c if column.key != ENTRY_VERSION}
     sources = {name: f'"{name}"' for name in columns} | dict(defaulted)
     into = ", ".join([*(column.name for column in columns.values()), CARE_CASE.c[ENTRY_VERSION].name])
@@ -73,7 +73,7 @@ def upsert_statement(guard_care_plan: bool, sort: bool, defaulted: Mapping[str, 
 
 
 def on_conflict(guard_care_plan: bool) -> str:
-    """Return what an upsert does with a case that is there: replace it, unless it is newer or the guard holds it."""
+    """Return the ON CONFLICT clause: replace the stored case, unless it is newer or the care plan guard protects it."""
     key, care_plan = CARE_CASE.c[KEY].name, CARE_CASE.c[CARE_PLAN].name
     guard = f" AND stored.{care_plan} = excluded.{care_plan}" if guard_care_plan else ""
     names = [column.name for column in CARE_CASE.c if column.key not in ON_CREATE_ONLY]

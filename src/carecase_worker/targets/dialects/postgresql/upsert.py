@@ -55,7 +55,7 @@ class PostgresUpsert:
         return {key: StoredCase(Stored(version, plan), entered) for key, version, entered, plan in found}
 
     def newer(self, connection: Connection, keys: Sequence[int], versions: Sequence[int]) -> Newer:
-        """Count the cases of these keys that hold a version as new as all of these, or newer."""
+        """Count the stored cases with these keys whose version is at least the highest of `versions`."""
         sent = {"keys": _array(keys), "lowest": min(versions), "highest": max(versions)}
         return Newer(*connection.execute(self._newer, sent).one())
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -89,10 +89,10 @@ class _WatchedFile:
     def connect(self, _: Any, record: Any, __: Sequence[Any], parameters: dict[str, Any]) -> sqlite3.Connection:
         """Open the file at the path. Raises sqlite3.Error if there is none, or it was replaced meanwhile."""
         opened = _Opened(self._path, _identity(self._path))
+        if opened.identity is None:
+            self._raise_missing()
         with _own_sidecars(self._path.resolve(), opened.identity):
-            connection: sqlite3.Connection = sqlite3.connect(
-                f"file:{quote(str(self._path))}?mode=rw", **{**parameters, "uri": True}
-            )
+            connection: sqlite3.Connection = sqlite3.connect(self._uri("mode=rw"), **{**parameters, "uri": True})
             try:
                 for statement in _OPEN_LOG:
                     connection.execute(statement).fetchall()
@@ -105,6 +105,17 @@ class _WatchedFile:
         connection.set_progress_handler(opened.is_over, _STEPS)
         record.info[_OPENED] = opened
         return connection
+
+    def _raise_missing(self) -> NoReturn:
+        """Raise SQLite's own error. The log stays: the file may come back, and others may have both open.
+
+        A file that has just come is opened without its log, and so not changed.
+        """
+        sqlite3.connect(self._uri("mode=ro&immutable=1"), uri=True).close()
+        raise sqlite3.OperationalError("the file was replaced while it was opened")
+
+    def _uri(self, parameters: str) -> str:
+        return f"file:{quote(str(self._path))}?{parameters}"
 
     def check(self, connection: sqlite3.Connection, record: Any, _: Any) -> None:
         """Clear earlier limits. Raises DisconnectionError if the file was replaced; then the pool reconnects."""

@@ -17,7 +17,7 @@ class SqliteUpsert(PortableUpsert):
         super().__init__(insert)
 
     def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
-        """Write the cases one after the other by one statement, if its answers show the outcome of each.
+        """Write the cases one after the other by one statement, if the rows that it returns show the outcome of each.
 
         They do not if some cases of a key were written and others left out: it is unknown what was stored in
         between. Then all are rolled back and written one by one. An error leaves the savepoint to whoever rolls back.

@@ -11,7 +11,7 @@ const MOST_ITEMS = 20_000;
 const MOST_BYTES = 16 << 20;
 
 /**
- * Check all items of a file, part by part. Returns their number and the groups of their faults; `onProgress` is told
+ * Check all items of a file, part by part. Returns their number and the groups of their faults; `onProgress` gets
  * the items that were checked so far, and `onWait` of a service that does not answer. Raises Fault, FileFault.
  */
 export async function checked(api, { file, format, target }, { signal, onProgress, onWait }) {
@@ -42,7 +42,7 @@ async function* partsOf(file, format, signal) {
   }
   const headers = { "Content-Type": format.headers["Content-Type"] };
   const { skipped, hasHeader, last } = format.rows ?? { skipped: 0, hasHeader: false, last: 0 };
-  const [lead, held] = [[], []];
+  const [lead, buffered] = [[], []];
   let [items, size, wasGiven] = [[], 0, false];
   const body = () => new Blob([...(format.form === "array" ? arrayOf(items) : linesOf(lead, items, last))]);
   for await (const group of itemsOf(file, format, { signal })) {
@@ -51,9 +51,9 @@ async function* partsOf(file, format, signal) {
         lead.push(one);
         continue;
       }
-      held.push(one); // the last ones are no items
-      if (held.length <= last) continue;
-      const item = held.shift();
+      buffered.push(one); // the last ones are no items
+      if (buffered.length <= last) continue;
+      const item = buffered.shift();
       if (items.length && (items.length === MOST_ITEMS || size + item.length > MOST_BYTES)) {
         yield { headers, body: body() };
         wasGiven = true;

@@ -1,4 +1,4 @@
-/** Formats of files: told by their first bytes, and by their names where these do not tell. */
+/** Formats of files: recognised by their first bytes, and by their names where the bytes do not decide. */
 
 import { FileFault } from "../faults.js";
 

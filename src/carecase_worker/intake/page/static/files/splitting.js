@@ -18,7 +18,7 @@ export function splitterOf({ form, rows, charset }) {
  * the splitter counts lines: `line`, where it begins in the file, and `next`, where the next one does.
  */
 class Splitter {
-  #held = [];
+  #buffered = [];
   #isFirst = true;
   #line = 1;
   #keepsMark;
@@ -42,15 +42,15 @@ class Splitter {
 
   /** Keep bytes for later. */
   hold(bytes) {
-    if (bytes.length) this.#held.push(bytes);
+    if (bytes.length) this.#buffered.push(bytes);
   }
 
   /** Add an item of so many lines to `items`, if it is more than white space: what is held, and these bytes. */
   complete(items, bytes, lines = 1) {
     const line = this.#line;
     this.#line += lines;
-    this.add(items, this.#held.length ? joined([...this.#held, bytes]) : bytes, { line, next: this.#line });
-    this.#held = [];
+    this.add(items, this.#buffered.length ? joined([...this.#buffered, bytes]) : bytes, { line, next: this.#line });
+    this.#buffered = [];
     return items;
   }
 

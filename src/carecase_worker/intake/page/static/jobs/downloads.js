@@ -1,4 +1,4 @@
-/** Downloads of failed items, each with its reason: as they were sent if the file is at hand, else only told of. */
+/** Downloads of failed items, each with its reason: as they were sent if the file is at hand, else by key and reason. */
 
 import { FileFault } from "../faults.js";
 import { SentItems } from "../files/sent.js";
@@ -47,13 +47,13 @@ async function rowsOf(api, source, { lead, signal }) {
   if (rows && !rows.hasHeader) return { before: () => lead.flatMap(ended), of: (_, bytes) => ended(bytes) };
   const header = rows ? textOf(lead.at(-1)) : null;
   const fields = source && !rows ? await api.fields(signal) : null;
-  let made = null;
+  let writer = null;
   return {
     before(hasLines) {
-      made = new Rows({ delimiter: rows?.delimiter ?? (header === null ? "," : delimiterIn(header)), isFile: Boolean(rows), fields, hasLines });
-      return rows ? [...lead.slice(0, -1).flatMap(ended), lead.at(-1), made.first] : [made.first];
+      writer = new Rows({ delimiter: rows?.delimiter ?? (header === null ? "," : delimiterIn(header)), isFile: Boolean(rows), fields, hasLines });
+      return rows ? [...lead.slice(0, -1).flatMap(ended), lead.at(-1), writer.first] : [writer.first];
     },
-    of: (item, bytes) => (rows ? [bytes, made.of(item, "")] : [made.of(item, textOf(bytes))]),
+    of: (item, bytes) => (rows ? [bytes, writer.of(item, "")] : [writer.of(item, textOf(bytes))]),
   };
 }
 

@@ -16,12 +16,12 @@ const UNSPLIT = { "utf-16": "This browser cannot take a file in UTF-16 apart. Us
 /** Pages that are looked at before somebody asks for more: each is a request of the client's rate. */
 const PAGES_AT_ONCE = 100;
 
-/** Make the part; it begins to read. `onGroups` is told the groups as they grow. `source` is the file, if it is known. */
+/** Make the part; it begins to read. `onGroups` gets the groups as they grow. `source` is the file, if it is known. */
 export function faultsPart({ api, job, source, signal, onGroups }) {
   const groups = new FaultGroups();
   const notices = noticePlace();
   const table = faultsTable("Failed items by field and rule");
-  const told = element("p", { class: "small", role: "status" });
+  const summary = element("p", { class: "small", role: "status" });
   const more = element("button", { type: "button", hidden: true, on: { click: () => read() } }, "Look at the rest, too");
   let pagesRead = 0;
 
@@ -42,7 +42,7 @@ export function faultsPart({ api, job, source, signal, onGroups }) {
   }
   function show() {
     table.update(groups);
-    setText(told, groups.items < job.failed
+    setText(summary, groups.items < job.failed
       ? `${number(groups.items)} of ${counted(job.failed, "failed item")} looked at.`
       : `${counted(job.failed, "failed item")}. An item with several faults counts for each.`);
     onGroups(groups);
@@ -50,7 +50,7 @@ export function faultsPart({ api, job, source, signal, onGroups }) {
 
   read();
   return element("section", { "aria-labelledby": "faults" }, element("h2", { id: "faults" }, "What failed"),
-    notices.node, table.node, element("div", { class: "row" }, told, more), downloadPart({ api, job, source, signal }));
+    notices.node, table.node, element("div", { class: "row" }, summary, more), downloadPart({ api, job, source, signal }));
 }
 
 function downloadPart({ api, job, source, signal }) {

@@ -4,7 +4,7 @@ const NAMES = ["index", "line", "case_Key", "status", "reason"];
 /** A cell that a spreadsheet would take for a formula: it is given an apostrophe, as spreadsheets themselves do. */
 const FORMULA = /^[=+\-@\t\r]/;
 
-/** Return an item as a line of JSON: as it was sent, with a few members more, or only told of if there is no file. */
+/** Return an item as a line of JSON: as it was sent, with a few members more, or only its key and reason if there is no file. */
 export function jsonLine(item, text, isRow) {
   const { index, line: number, status, body } = item;
   if (text === null) return line({ index, line: number, case_Key: item.key, status, reason: body });
@@ -37,9 +37,9 @@ export class Rows {
 
   /** Return the row of an item; `text` is the item as it was sent, null if there is no file. */
   of(item, text) {
-    const told = { ...item, case_Key: item.key, reason: item.body };
-    if (text === null) return this.#row(this.#names.map((name) => told[name]));
-    const reason = this.#withSent.map((name) => told[name]);
+    const values = { ...item, case_Key: item.key, reason: item.body };
+    if (text === null) return this.#row(this.#names.map((name) => values[name]));
+    const reason = this.#withSent.map((name) => values[name]);
     if (this.#isFile) return `${this.#separator}${this.#row(reason)}`;
     const sent = parsed(text);
     return this.#row([...this.#fields.map((field) => sent[field]), ...reason]);

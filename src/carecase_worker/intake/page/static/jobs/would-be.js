@@ -37,7 +37,7 @@ function nameOf({ status, body, changes }) {
 }
 
 /**
- * Read the outcomes of a dry run from its events until it is final. `onEvent` is told the job, and what would be so far;
+ * Read the outcomes of a dry run from its events until it is final. `onEvent` gets the job, and the totals so far;
  * `onWait` of a service that does not answer. Returns the job and what would be. Raises Fault.
  */
 export async function whatWouldBe(api, id, { signal, onEvent, onWait }) {
@@ -67,11 +67,11 @@ export function wouldBePart() {
   const list = element("dl", { class: "counts" }, counts.map(([name, count, text]) => element("div", { class: `count ${name}` }, element("dt", {}, text), count)));
   return {
     node: element("div", { class: "would-be" }, list, changes),
-    update({ counts: told, fields }) {
+    update({ counts: totals, fields }) {
       for (const [name, count] of counts) {
-        setText(count, number(told[name]));
-        count.parentElement.classList.toggle("none", !told[name]);
-        if (name === "cancelled") count.parentElement.hidden = !told[name];
+        setText(count, number(totals[name]));
+        count.parentElement.classList.toggle("none", !totals[name]);
+        if (name === "cancelled") count.parentElement.hidden = !totals[name];
       }
       changes.hidden = !fields.length;
       fill(body, fields.map(([field, count]) => element("tr", {}, element("th", { scope: "row" }, element("code", {}, field)), element("td", { class: "number" }, number(count)))));

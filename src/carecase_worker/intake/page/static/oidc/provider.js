@@ -32,13 +32,13 @@ export class Provider {
     return provider;
   }
 
-  /** Ask the token endpoint. Returns its answer. Raises SignInFault. */
+  /** Ask the token endpoint. Returns its response. Raises SignInFault. */
   async token(parameters) {
     const body = new URLSearchParams({ ...parameters, client_id: this.clientId });
-    const { status, told } = await asked(this.host, this.endpoints.token, { method: "POST", body });
+    const { status, json } = await fetchedJson(this.host, this.endpoints.token, { method: "POST", body });
     if (status >= 500) throw SignInFault.away(this.host);
-    if (status !== 200 || typeof told.access_token !== "string") throw SignInFault.noToken(this.host, told.error);
-    return told;
+    if (status !== 200 || typeof json.access_token !== "string") throw SignInFault.noToken(this.host, json.error);
+    return json;
   }
 
   /** Have a refresh token forgotten (RFC 7009), without waiting for it. */
@@ -71,17 +71,17 @@ const ALONE = { credentials: "omit", cache: "no-store", redirect: "error", refer
 
 async function publishedOf(configured) {
   const host = hostOf(configured);
-  const ask = () => asked(host, configured.issuer.replace(/\/$/, "") + DISCOVERY, {});
-  const { status, told } = await ask().catch(ask); // a request that changes nothing may be repeated
+  const ask = () => fetchedJson(host, configured.issuer.replace(/\/$/, "") + DISCOVERY, {});
+  const { status, json } = await ask().catch(ask); // a request that changes nothing may be repeated
   if (status !== 200) throw SignInFault.away(host);
-  if (told.issuer !== configured.issuer) throw SignInFault.misfit(host, "it calls itself by another name than the setting oidc.issuer.");
-  return told;
+  if (json.issuer !== configured.issuer) throw SignInFault.misfit(host, "it calls itself by another name than the setting oidc.issuer.");
+  return json;
 }
 
-async function asked(host, url, options) {
+async function fetchedJson(host, url, options) {
   try {
     const response = await fetch(url, { ...ALONE, signal: AbortSignal.timeout(PATIENCE_MS), ...options });
-    return { status: response.status, told: (await response.json().catch(() => null)) ?? {} };
+    return { status: response.status, json: (await response.json().catch(() => null)) ?? {} };
   } catch {
     throw SignInFault.away(host);
   }

@@ -9,23 +9,23 @@ export class TokenSet {
   #provider;
   #refreshToken;
 
-  constructor(provider, told, { idToken, refreshToken, subject }) {
+  constructor(provider, response, { idToken, refreshToken, subject }) {
     this.#provider = provider;
     this.#refreshToken = refreshToken;
-    this.token = told.access_token;
+    this.token = response.access_token;
     this.idToken = idToken;
     this.subject = subject;
-    this.endsAt = endOf(told);
+    this.endsAt = endOf(response);
   }
 
   /** Take the tokens of an authorization code. Raises SignInFault. */
   static async of(provider, { code, verifier, redirectUri, nonce }) {
-    const told = await provider.token({ grant_type: "authorization_code", code, code_verifier: verifier, redirect_uri: redirectUri });
-    const claims = claimsOf(told.id_token ?? "");
+    const response = await provider.token({ grant_type: "authorization_code", code, code_verifier: verifier, redirect_uri: redirectUri });
+    const claims = claimsOf(response.id_token ?? "");
     requireOwn(provider, claims);
     if (claims.nonce !== nonce) throw SignInFault.foreign(provider.host, "nonce");
-    requireToken(provider, told.access_token);
-    return new TokenSet(provider, told, { idToken: told.id_token, refreshToken: told.refresh_token, subject: claims.sub });
+    requireToken(provider, response.access_token);
+    return new TokenSet(provider, response, { idToken: response.id_token, refreshToken: response.refresh_token, subject: claims.sub });
   }
 
   /** The claims of the ID token, for showing who is signed in. */
@@ -44,16 +44,16 @@ export class TokenSet {
 
   /** Return tokens in place of these. Raises SignInFault. */
   async renewed() {
-    const told = await this.#provider.token({ grant_type: "refresh_token", refresh_token: this.#refreshToken });
-    if (told.id_token) {
-      const claims = claimsOf(told.id_token);
+    const response = await this.#provider.token({ grant_type: "refresh_token", refresh_token: this.#refreshToken });
+    if (response.id_token) {
+      const claims = claimsOf(response.id_token);
       requireOwn(this.#provider, claims);
       if (claims.sub !== this.subject) throw SignInFault.foreign(this.#provider.host, "sub");
     }
-    requireToken(this.#provider, told.access_token);
-    return new TokenSet(this.#provider, told, {
-      idToken: told.id_token ?? this.idToken,
-      refreshToken: told.refresh_token ?? this.#refreshToken,
+    requireToken(this.#provider, response.access_token);
+    return new TokenSet(this.#provider, response, {
+      idToken: response.id_token ?? this.idToken,
+      refreshToken: response.refresh_token ?? this.#refreshToken,
       subject: this.subject,
     });
   }

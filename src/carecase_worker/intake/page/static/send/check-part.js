@@ -7,10 +7,10 @@ import { faultsTable } from "../jobs/faults-table.js";
 import { noticePlace, showFault } from "../notice.js";
 import { step } from "./step.js";
 
-/** Make the step. `onBegun` is called once there is work for a target; `onChecked` is told the target and what was found, null if the file is to go without a check. */
+/** Make the step. `onBegun` is called once there is work for a target; `onChecked` gets the target and what was found, null if the file is to go without a check. */
 export function checkPart({ api }, { file, format, target, signal, onBegun, onChecked }) {
   const notices = noticePlace();
-  const told = element("p", { class: "lead", role: "status" });
+  const status = element("p", { class: "lead", role: "status" });
   const table = faultsTable("Faults by field and rule");
   table.node.hidden = true;
   const button = element("button", { type: "button", class: "primary", on: { click: check } }, "Check the file");
@@ -22,22 +22,22 @@ export function checkPart({ api }, { file, format, target, signal, onBegun, onCh
     onBegun();
     button.disabled = without.disabled = true;
     notices.clear();
-    setText(told, "Checking …");
+    setText(status, "Checking …");
     try {
       const found = await checked(api, { file, format, target: to }, {
         signal,
         onWait: (fault, seconds) => showFault(notices, fault, seconds),
         onProgress(total, groups) {
           notices.clear();
-          setText(told, `${counted(total, "item")} checked, ${number(groups.items)} with faults …`);
+          setText(status, `${counted(total, "item")} checked, ${number(groups.items)} with faults …`);
           showGroups(groups);
         },
       });
-      setText(told, verdictOf(found, to));
+      setText(status, verdictOf(found, to));
       button.hidden = without.hidden = true;
       onChecked(to, found);
     } catch (fault) {
-      setText(told, "");
+      setText(status, "");
       if (!signal.aborted) refuse(fault);
     }
     button.disabled = without.disabled = false;
@@ -62,13 +62,13 @@ export function checkPart({ api }, { file, format, target, signal, onBegun, onCh
     if (!to) return;
     onBegun();
     button.hidden = without.hidden = true;
-    setText(told, "Not checked. A try against the database tells what breaks a rule, too; else it is refused item by item once the file is sent.");
+    setText(status, "Not checked. A try against the database tells what breaks a rule, too; else it is refused item by item once the file is sent.");
     onChecked(to, null);
   }
 
   return {
     node: step(3, "The check", element("p", { class: "small" }, "The service reads the cases and keeps nothing."),
-      element("div", { class: "row" }, button, without), notices.node, told, table.node),
+      element("div", { class: "row" }, button, without), notices.node, status, table.node),
   };
 }
 

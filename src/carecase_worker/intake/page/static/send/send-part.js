@@ -7,7 +7,7 @@ import { jobAddress } from "../router.js";
 import { step } from "./step.js";
 import { uploading } from "./uploading.js";
 
-/** Make the step; it is hidden until `show` is told what the check found. */
+/** Make the step; it is hidden until `show` gets what the check found. */
 export function sendPart({ api, sent, announce }, { file, format, isAgain, signal }) {
   const upload = uploading(api, { file, format, signal });
   const button = element("button", { type: "button", on: { click: send } });

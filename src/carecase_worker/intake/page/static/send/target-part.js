@@ -28,7 +28,7 @@ export function targetPart(api, signal) {
 
   return {
     node,
-    /** The target, or null after the fields were told to say what is missing. */
+    /** The target, or null after the fields were made to say what is missing. */
     get value() {
       const plan = carePlan.value.trim();
       const isPlan = !plan || (INT32.test(plan) && Number(plan) === (Number(plan) | 0));

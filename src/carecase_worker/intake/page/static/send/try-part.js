@@ -43,13 +43,13 @@ export function tryPart({ api, sent, announce }, { file, format, signal, onTried
     more.replaceChildren("It is kept as ", element("a", { href: jobAddress(jobId) }, "a job of its own"), ", with the items that would be refused to download.");
     const { job, found } = await whatWouldBe(api, jobId, { signal: left, onEvent: progress, onWait: (fault, seconds) => showFault(upload.notices, fault, seconds) });
     progress(job, found);
-    setText(upload.told, "");
+    setText(upload.status, "");
     setText(verdict, `${verdictOf(found)}${target.strict && found.counts.failed ? " All items or none: as it is, none would be applied." : ""}`);
     announce("The dry run has ended.");
   }
   function progress(job, found) {
     upload.notices.clear();
-    if (job) setText(upload.told, `${number(job.processed)} of ${counted(job.total, "item")} tried …`);
+    if (job) setText(upload.status, `${number(job.processed)} of ${counted(job.total, "item")} tried …`);
     result.hidden = false;
     shown.update(found);
     faults.node.hidden = !found.groups.items;

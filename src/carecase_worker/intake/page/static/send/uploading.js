@@ -1,4 +1,4 @@
-/** The upload of a file: its bar, what is told of it, and the button that stops it. */
+/** The upload of a file: its bar, its status, and the button that stops it. */
 
 import { element, setText } from "../dom.js";
 import { keyOf } from "../files/key.js";
@@ -6,23 +6,23 @@ import { sent as sendFile } from "../files/send.js";
 import { bytes } from "../format.js";
 import { noticePlace, showFault } from "../notice.js";
 
-/** Make the upload. `notices` is where faults are told, `told` where it says how far it is. */
+/** Make the upload. `notices` is where faults are shown, `status` where it says how far it is. */
 export function uploading(api, { file, format, signal }) {
   const notices = noticePlace();
   const bar = element("progress", { max: file.size, value: 0, hidden: true, "aria-label": "Bytes sent" });
-  const told = element("p", { class: "small", role: "status" });
+  const status = element("p", { class: "small", role: "status" });
   const stop = element("button", { type: "button", hidden: true }, "Stop");
 
   /** Send the file to a target, under the key that `keyFor` makes of its own. Returns its job, and if it was there before. */
   async function delivered(target, { keyFor, dryRun, left }) {
-    setText(told, "Reading the file …");
+    setText(status, "Reading the file …");
     const key = keyFor(await keyOf(file, { target, mapping: format.mapping }, { signal: left }));
     return sendFile(api, { file, format, target, key, dryRun }, {
       signal: left,
       onProgress(loaded) {
         notices.clear();
         bar.value = loaded;
-        setText(told, loaded < file.size ? `${bytes(loaded)} of ${bytes(file.size)}` : "Sent. The service is putting it on disk …");
+        setText(status, loaded < file.size ? `${bytes(loaded)} of ${bytes(file.size)}` : "Sent. The service is putting it on disk …");
       },
       onWait: (fault, seconds) => showFault(notices, fault, seconds),
     });
@@ -35,9 +35,9 @@ export function uploading(api, { file, format, signal }) {
   return {
     stop,
     notices,
-    told,
-    nodes: [bar, told, notices.node],
-    /** Send the file, then go on with `onJob`. Returns false if it was stopped, or something failed, which is told. */
+    status,
+    nodes: [bar, status, notices.node],
+    /** Send the file, then go on with `onJob`. Returns false if it was stopped, or something failed, which is shown. */
     async run(target, { keyFor, dryRun = false, onJob, stopped = "" }) {
       const own = new AbortController();
       const left = AbortSignal.any([signal, own.signal]);
@@ -48,7 +48,7 @@ export function uploading(api, { file, format, signal }) {
         return true;
       } catch (fault) {
         if (signal.aborted) return false;
-        setText(told, own.signal.aborted ? stopped : "");
+        setText(status, own.signal.aborted ? stopped : "");
         if (!own.signal.aborted) showFault(notices, fault, null);
         return false;
       } finally {

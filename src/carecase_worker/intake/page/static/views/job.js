@@ -65,9 +65,9 @@ export function jobView({ api, sent, announce }, { rest: [id] }, signal) {
 
   watch({
     async read(left) {
-      const told = await api.job(id, { tag, signal: left });
-      if (told) tag = told.tag;
-      return told?.job ?? latest;
+      const response = await api.job(id, { tag, signal: left });
+      if (response) tag = response.tag;
+      return response?.job ?? latest;
     },
     events: (left) => api.events(id, left),
     everyS: POLL_S,

@@ -53,9 +53,9 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
     triedKey = apiKey.value;
     if (tokens?.secondsLeft > 0 && isKeyAnother) return tokens;
     notices.show("waiting", element("p", {}, "Go on in the window that has opened. If it is gone, press the button again."));
-    const got = await signIn.begin(left);
+    const fresh = await signIn.begin(left);
     notices.clear();
-    return got;
+    return fresh;
   }
 
   describe();
