@@ -17,6 +17,7 @@ from tests.integration.audit.locks import waits_for_a_lock
 from tests.integration.targets.dry_runs import plan_of
 from tests.integration.targets.engines import engine_at
 from tests.integration.targets.refusals.spoiling import apply
+from tests.integration.targets.sqlite_files import keys_in
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED, Outcome
 from carecase_worker.errors import FailureKind, TargetFailure
@@ -30,15 +31,6 @@ from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
 
 UPSERT = DIALECTS["sqlite"].writing.upsert
-
-
-def keys_in(path: Path) -> list[int]:
-    """The keys in a file, as somebody else reads it."""
-    connection = sqlite3.connect(path)
-    keys = [key for (key,) in connection.execute("SELECT case_key FROM care_case ORDER BY 1")]
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()
-    return keys
 
 
 def engine_of(path: Path) -> Engine:
@@ -177,24 +169,6 @@ def test_a_symbolic_link_that_is_turned_is_followed(engine: Engine, path: Path, 
     assert apply(linked, UPSERT, a_case(4)) == [CREATED]
     linked.dispose()
     assert (keys_in(path), keys_in(backup)) == ([1, 2, 3], [1, 4])
-
-
-def test_a_relative_path_stays_where_it_was(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    engine = engine_at("sqlite:///cases.sqlite")
-    monkeypatch.chdir("/")
-    engine.dispose()
-    assert apply(engine, UPSERT, a_case(1)) == [CREATED]
-    engine.dispose()
-    assert keys_in(path) == [1]
-
-
-@pytest.mark.parametrize("name", ["a#b.sqlite", "%zz+é.sqlite", "file:c.sqlite"])
-def test_a_path_of_any_letters_is_opened(tmp_path: Path, name: str) -> None:
-    engine = engine_at(f"sqlite:///{tmp_path / name}")
-    assert apply(engine, UPSERT, a_case(1)) == [CREATED]
-    engine.dispose()
-    assert keys_in(tmp_path / name) == [1]
 
 
 def _delete(path: Path) -> None:
