@@ -23,6 +23,13 @@ def tally(system: System, name: str) -> dict[str, float]:
     return {labels: float(value) for labels, _, value in lines}
 
 
+def settle_tallies(system: System) -> None:
+    """Wait until the page of metrics, which is kept for a second, is newer than all that was recorded so far."""
+    records = sum(len(path.read_text().splitlines()) for path in (system.data_dir / "audit").glob("*.jsonl"))
+    name = "carecase_audit_records"
+    eventually(lambda: tally(system, name)[name] >= records, what="the page of metrics is new")
+
+
 @pytest.mark.parametrize("database", ["demo", "demo_sqlite"])
 def test_a_dry_run_says_what_the_real_run_then_does(system: System, first_key: int, database: str) -> None:
     one, two, three, four = (first_key + n for n in range(4))
@@ -110,6 +117,7 @@ def test_it_is_another_batch_than_the_real_one_and_not_validated_only(system: Sy
 
 def test_it_is_recorded_counted_and_logged_as_what_it_is(system: System, first_key: int) -> None:
     label = '{database="demo"}'
+    settle_tallies(system)
     applied, rehearsed = tally(system, "carecase_items_total"), tally(system, "carecase_dry_run_items")
     with system.client(Prefer="wait=60") as client:
         response = client.put("/care-cases-batch?dryRun=true", json=[a_case(first_key)])
