@@ -107,6 +107,7 @@ def zstd_with_window(window_log: int, body: bytes) -> bytes:
         ("gzip", GZIP + bytes(512)),
         ("gzip", GZIP + bytes(70_000)),
         ("gzip", gzip.compress(b"[1") + bytes(100) + gzip.compress(b"]") + b"\0"),
+        ("gzip", gzip.compress(b"[1") + bytes(70_000) + gzip.compress(b"]")),
         ("zstd", zstandard.compress(b"[") + zstandard.compress(b"") + zstandard.compress(b"1]")),
         ("zstd", SKIPPABLE + ZSTD),
         ("zstd", zstandard.compress(b"[") + SKIPPABLE + zstandard.compress(b"1]") + SKIPPABLE),

@@ -77,7 +77,7 @@ class ArraySplitter:
         self._rest = b""
         self._offset = 0
         self._is_open = self._is_closed = False
-        self._given = 0
+        self._has_given = False
         self._passage: Passage | None = None
         self._allowance = Allowance()
 
@@ -111,12 +111,12 @@ class ArraySplitter:
         if self._passage is not None:
             raise not_json(_TRUNCATED)
         if self._is_closed:
-            if not self._given:
+            if not self._has_given:
                 raise empty()
             return self._expect_nothing()
         items = self._decode(b"[" + self._rest)
         if not items:
-            raise not_json("it ends with a comma") if self._given else empty()
+            raise not_json("it ends with a comma") if self._has_given else empty()
         return items
 
     def _opens(self) -> bool:
@@ -156,7 +156,7 @@ class ArraySplitter:
         beginning = msgspec.Raw(self._rest[: self._max_buffered_bytes])
         self._passage = Passage(self._rest[:1])
         self._skip(1)
-        self._given += 1
+        self._has_given = True
         self._look_at = self._window_bytes
         return [beginning, *self.feed(b"")]
 
@@ -180,9 +180,9 @@ class ArraySplitter:
     def _close(self, end: int) -> Sequence[msgspec.Raw]:
         """Return the last items; the bracket that ends the array is before `end`."""
         items = self._decode(b"[" + self._rest[:end])
-        if self._given and not items:
+        if self._has_given and not items:
             raise not_json("it ends with a comma")
-        self._given += len(items)
+        self._has_given |= bool(items)
         self._is_closed = True
         self._skip(end)
         self._expect_nothing()
@@ -200,7 +200,7 @@ class ArraySplitter:
         if 2 * sum(map(len, items)) < end:
             items = [item.copy() for item in items]
         self._skip(end + 1)
-        self._given += len(items)
+        self._has_given |= bool(items)
         self._look_at = self._window_bytes
         return items
 

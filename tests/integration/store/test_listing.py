@@ -63,6 +63,22 @@ def test_a_choice_is_counted_and_paged_by_itself(listed: tuple[Stores, JobLists]
     assert lists.jobs_of("demo", ["one"], JobFilter(0, 9))[0] == 3
 
 
+def test_jobs_that_became_final_at_a_moment_or_later_are_listed_to_the_microsecond(
+    listed: tuple[Stores, JobLists],
+) -> None:
+    store, lists = listed
+    first, second, _ = (send(store) for _ in range(3))
+    for job_id in (first, second):
+        store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+    began, ended = (store.jobs.job(job_id).finished_at for job_id in (first, second))
+    assert began is not None
+    assert ended is not None
+    since = {began: [first, second], began + timedelta(microseconds=1): [second], ended: [second]}
+    for moment, expected in since.items():
+        assert [job.job_id for job in lists.final_since("demo", ["demo"], moment)[1]] == expected
+    assert lists.final_since("demo", ["demo"], ended + timedelta(microseconds=1)) == (True, [])
+
+
 def test_an_expired_job_is_not_listed_and_an_open_one_is_however_old(
     servers: Services, listed: tuple[Stores, JobLists]
 ) -> None:
