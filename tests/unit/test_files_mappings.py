@@ -29,6 +29,14 @@ def test_the_key_may_be_a_constant_and_a_last_row_is_then_no_total() -> None:
     assert cases(b"r\nTotal\n", mapping) == [{**ROW, "case_Reason": "Total"}]
 
 
+@pytest.mark.parametrize("key", [7, -5])
+def test_a_last_row_with_a_key_is_no_total_whatever_its_other_cells_say(key: int) -> None:
+    mapping = mapped(
+        columns={"k": "case_Key", "r": "case_Reason"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}
+    )
+    assert cases(f"k,r\n1,x\n{key},Total\n".encode(), mapping)[1:] == [{**ROW, "case_Key": key, "case_Reason": "Total"}]
+
+
 MEMBERS = {
     "columns": {"Case No": "case_Key", "Status": "case_Status", "Opened": "case_Start_Date", "DNC": "do_Not_Contact"},
     "constants": {"carePlan_Key": 5},

@@ -29,6 +29,10 @@ WHERE place = 1 OR NOT EXISTS (
 """
 """SQL for the search path without further schemas that contain our tables, which belong to other tenants."""
 
+_KEEP_MEMORY = f"length(repeat(' ', {8 << 20}))"
+"""SQL for a value of 8 MiB. Freeing it once has the server's allocator (glibc's, whose thresholds are dynamic) keep up to
+16 MiB of what later statements free; else it takes and zeroes the megabytes of each chunk anew."""
+
 _APPLICATION = "coalesce(nullif(current_setting('application_name'), ''), 'carecase-worker')"
 
 
@@ -49,7 +53,7 @@ class Session:
         self._statement = (
             "SELECT pg_backend_pid(), pg_is_in_recovery(), current_setting('transaction_read_only'),"
             " current_user, current_schema(), current_setting('search_path'),"
-            f" set_config('application_name', {_APPLICATION}, false),"
+            f" set_config('application_name', {_APPLICATION}, false), {_KEEP_MEMORY},"
             f" set_config('search_path', coalesce(({_OWN_PATH}), current_setting('search_path')), false), {made}"
         )
 
