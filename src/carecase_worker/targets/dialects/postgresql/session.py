@@ -30,8 +30,8 @@ WHERE place = 1 OR NOT EXISTS (
 """SQL for the search path without further schemas that contain our tables, which belong to other tenants."""
 
 _KEEP_MEMORY = f"length(repeat(' ', {8 << 20}))"
-"""SQL for a value of 8 MiB. Freeing it once has the server's allocator (glibc's, whose thresholds are dynamic) keep up to
-16 MiB of what later statements free; else it takes and zeroes the megabytes of each chunk anew."""
+"""SQL for a value of 8 MiB. Once it is freed, the server's allocator (glibc, whose thresholds adapt) keeps up to 16 MiB
+of what later statements free; without it, it takes and zeroes the megabytes of each chunk anew."""
 
 _APPLICATION = "coalesce(nullif(current_setting('application_name'), ''), 'carecase-worker')"
 
