@@ -98,7 +98,8 @@ class TestTablesOfAnotherTenantFurtherDownTheSearchPath:
                 assert connection.execute(text("SELECT to_regclass('care_case')")).scalar() is None
 
     def test_functions_of_a_schema_without_our_tables_stay_in_reach(self, a_only: str) -> None:
-        run(a_only, "CREATE FUNCTION public.of_all() RETURNS int LANGUAGE sql AS 'SELECT 7'")
+        of_all = "CREATE FUNCTION public.of_all() RETURNS int LANGUAGE sql AS 'SELECT n FROM public.tools'"
+        run(a_only, "CREATE TABLE public.tools AS SELECT 7 AS n", of_all)
         with engine_at(a_only, self.B) as engine:
             assert ask(engine, "SELECT of_all()") == 7
 
