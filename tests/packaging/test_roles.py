@@ -1,7 +1,9 @@
 """Each role runs in an environment that has what the package declares and nothing else."""
 
+import fcntl
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -123,10 +125,13 @@ def test_every_role_starts_and_a_batch_is_applied(
         assert (examined.returncode, examined.stderr) == (0, ""), examined.stdout
 
 
-def test_the_embedded_servers_are_an_extra_and_up_names_it(
+def test_the_embedded_servers_are_an_extra_and_up_names_it_at_once(
     installed: Callable[[str, str], str], tmp_path: Path
 ) -> None:
-    refused = run("up", cwd=tmp_path, command=[installed("carecase-worker", "in the image")], variables=COMPILE_ONCE)
+    command, variables = [installed("carecase-worker", "in the image")], {**COMPILE_ONCE, "TMPDIR": str(tmp_path)}
+    with (tmp_path / f"carecase-up-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as another start on this machine, which would be awaited
+        refused = run("up", cwd=tmp_path, command=command, variables=variables)
     assert refused.returncode == 2
     lines = refused.stderr.splitlines()
     assert lines[0] == "The embedded servers are not installed. Run: pip install 'carecase-worker[embedded]'", lines

