@@ -1,6 +1,7 @@
 """What work costs, counted so that a slow or busy machine does not make it more, nor that its lines are noted."""
 
 import gc
+import math
 import sys
 import threading
 import time
@@ -11,14 +12,21 @@ _LOOP = 1_000_000
 _TRIES = 8
 
 
-def steps(work: Callable[[], object]) -> float:
-    """The processor time of some work, in turns of an empty loop that is measured before and after it: of eight tries
-    the cheapest, since the first also pays for memory that the machine gives the process, which some machines do at
-    many times the price of the work."""
+def steps_each(work: Callable[[], object], size: int, most: float) -> float:
+    """The processor time of some work for each unit of its size, in turns of an empty loop measured before and after.
+
+    It is tried until it costs less than `most`, eight times at most: the first try also pays for memory that the
+    machine gives the process, which some machines do at many times the price of the work. The cheapest try counts.
+    """
     gc.collect()  # what others left behind is no cost of the work,
     gc.freeze()  # nor is looking through it whenever the work makes garbage of its own
+    cheapest = math.inf
     with untraced():
-        return min(_steps_once(work) for _ in range(_TRIES))
+        for _ in range(_TRIES):
+            cheapest = min(cheapest, _steps_once(work) / size)
+            if cheapest < most:
+                break
+    return cheapest
 
 
 def _steps_once(work: Callable[[], object]) -> float:
