@@ -29,7 +29,7 @@ WHERE place = 1 OR NOT EXISTS (
 """
 """SQL for the search path without further schemas that contain our tables, which belong to other tenants."""
 
-_KEEP_MEMORY = f"length(repeat(' ', {8 << 20}))"
+_KEEP_MEMORY = "octet_length(repeat(repeat(' ', 4096), 2048))"
 """SQL for a value of 8 MiB. Once it is freed, the server's allocator (glibc, whose thresholds adapt) keeps up to 16 MiB
 of what later statements free; without it, it takes and zeroes the megabytes of each chunk anew."""
 
