@@ -97,9 +97,9 @@ def test_what_is_wrong_is_reported_and_nothing_is_half_admitted(alone: str, name
     late = a_new_job()
     mend = spoil(client)
     try:
-        with pytest.raises(StoreUnavailable, match=text) as told:
+        with pytest.raises(StoreUnavailable, match=text) as raised:
             store.batches.admit(late, {0: b"p"})
-        assert "127.0.0.1" not in str(told.value)
+        assert "127.0.0.1" not in str(raised.value)
     finally:
         mend()
     with pytest.raises(JobNotFound):

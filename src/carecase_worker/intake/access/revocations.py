@@ -68,7 +68,7 @@ class Revocations:
     @property
     def looked(self) -> bool:
         """Return whether the file was checked within `refresh`, so that `holds` will not access it."""
-        return self._file is None or self._looked_at + self._refresh_s > self._seconds()
+        return self._file is None or self._is_fresh()
 
     def holds(self, kind: Revocable, value: object) -> bool:
         """Return whether a credential is revoked."""
@@ -79,18 +79,21 @@ class Revocations:
 
     def look(self, file: Path) -> None:
         """Reload the list if it has changed; check that at most once per `refresh`."""
-        if self.looked:
+        if self._is_fresh():
             return
         with self._lock:
-            now = self._seconds()
-            if self._looked_at + self._refresh_s > now:  # another thread checked it meanwhile
+            if self._is_fresh():  # another thread checked it meanwhile
                 return
+            now = self._seconds()
             try:
                 self._read_changed(file)
             except (OSError, ValueError) as error:
                 self._seen = None
                 self._log_all((f"cannot be read ({getattr(error, 'strerror', None) or 'it is not text'})",))
             self._looked_at = now  # only now: others do not wait any more
+
+    def _is_fresh(self) -> bool:
+        return self._looked_at + self._refresh_s > self._seconds()
 
     def _read_changed(self, file: Path) -> None:
         """Reload the list if it has changed, and once more at the next check: two quick changes may look like one."""

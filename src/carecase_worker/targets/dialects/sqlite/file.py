@@ -27,6 +27,7 @@ from carecase_worker.clock import monotonic
 _OPENED = "sqlite_file"
 _SIDECARS = ("-wal", "-shm")
 _NOTE = "-carecase"
+_REPLACED = "the file was replaced while it was opened"
 _OPEN_LOG = ("PRAGMA journal_mode=WAL", "SELECT 1 FROM sqlite_schema LIMIT 1")
 """Statements after which SQLite has the log and its index beside the file."""
 _STEPS = 10_000
@@ -101,7 +102,7 @@ class _WatchedFile:
                 raise
         if opened.is_replaced():
             connection.close()
-            raise sqlite3.OperationalError("the file was replaced while it was opened")
+            raise sqlite3.OperationalError(_REPLACED)
         connection.set_progress_handler(opened.is_over, _STEPS)
         record.info[_OPENED] = opened
         return connection
@@ -112,7 +113,7 @@ class _WatchedFile:
         A file that has just come is opened without its log, and so not changed.
         """
         sqlite3.connect(self._uri("mode=ro&immutable=1"), uri=True).close()
-        raise sqlite3.OperationalError("the file was replaced while it was opened")
+        raise sqlite3.OperationalError(_REPLACED)
 
     def _uri(self, parameters: str) -> str:
         return f"file:{quote(str(self._path))}?{parameters}"
