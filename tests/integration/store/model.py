@@ -2,7 +2,7 @@
 
 import hmac
 from dataclasses import replace
-from math import ceil
+from math import ceil, floor
 from typing import Any
 
 from tests.integration.store.states import (
@@ -631,14 +631,17 @@ class Model(States):
             self.clocks[worker] = ahead_ms
         return self.now_ms
 
-    def spend(self, client: str, each_us: float, burst: int) -> int:
-        """A bucket of `burst` tokens, of which one comes back in each `each_us`; returns what is missing of a token."""
-        missing_us: float = max(0, self.rates.get(client, (0, 0))[0] - self.now_us)
-        missing_us = min(missing_us, burst * each_us) + each_us
-        if missing_us > burst * each_us:
-            return ceil(missing_us - burst * each_us)
+    def spend(self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0) -> int:
+        """A bucket of `burst` tokens, one of which comes back in each `each_us`; returns those taken, or -us."""
+        missing_us: float = min(max(0, self.rates.get(client, (0, 0))[0] - self.now_us), burst * each_us)
+        tokens = floor((burst * each_us - missing_us) / each_us)
+        if not tokens:
+            return -ceil(missing_us + each_us - burst * each_us)
+        taken = min(tokens, needed)
+        taken += min((tokens - taken) // 4, ahead)
+        missing_us += taken * each_us
         self.rates[client] = (round(self.now_us + missing_us), self.now_ms + ceil(missing_us / 1000) + MINUTE_MS)
-        return 0
+        return taken
 
     # the steps that several share
 

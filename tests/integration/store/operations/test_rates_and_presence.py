@@ -34,8 +34,9 @@ def test_a_worker_is_there_for_a_minute(beside: Beside) -> None:
 
 @pytest.mark.parametrize(("each_us", "burst"), [(40_000, 50), (1_000_000, 1), (2_500_000, 3), (333_333.5, 1)])
 def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: float, burst: int) -> None:
-    assert [beside.spend("ann", each_us, burst) > 0 for _ in range(burst + 2)] == [False] * burst + [True] * 2
-    assert beside.spend("bob", each_us, burst) == 0
+    assert [beside.spend("ann", each_us, burst) for _ in range(burst)] == [1] * burst
+    assert all(beside.spend("ann", each_us, burst) < 0 for _ in range(2))
+    assert beside.spend("bob", each_us, burst) == 1
     for us in (int(each_us) - 2, 1, 1, 1):
         beside.elapse(us / 1_000)
         beside.spend("ann", each_us, burst)
@@ -45,6 +46,20 @@ def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: flo
             beside.spend("ann", each_us, burst)
     beside.spend("ann", each_us, max(1, burst // 2))
     beside.elapse(-3_600_000)
-    assert beside.spend("ann", each_us, burst) < each_us + 1, "a clock that is set back costs one whole bucket at most"
+    assert beside.spend("ann", each_us, burst) > -each_us - 1, "a clock that is set back costs one whole bucket at most"
     beside.elapse(each_us * burst / 1_000 + 70_000)
     beside.spend("ann", each_us, burst)
+
+
+@pytest.mark.parametrize(
+    ("burst", "needed", "ahead", "taken"),
+    [(50, 1, 0, 1), (50, 8, 0, 8), (50, 60, 0, 50), (50, 2, 8, 10), (50, 2, 64, 14), (50, 47, 64, 47), (4, 4, 4, 4)],
+)
+def test_some_requests_take_their_tokens_at_once_and_a_quarter_of_the_rest_ahead(
+    beside: Beside, burst: int, needed: int, ahead: int, taken: int
+) -> None:
+    assert beside.spend("ann", 40_000, burst, needed, ahead) == taken
+    left = burst - taken
+    assert beside.spend("ann", 40_000, burst, burst, ahead) == (left or -40_000)
+    beside.elapse(120)
+    assert beside.spend("ann", 40_000, burst, 2, ahead) == 2, "a lease is taken of nothing but what is left"
