@@ -16,17 +16,17 @@ from carecase_worker.store.scripts import named
 _TIMEOUT = timedelta(milliseconds=500)
 _LEFT_ALONE_S = 1.0
 _KEPT_S = 1.0
-"""Maximum time in seconds for which a lease or a refusal is kept: Redis may have lost the bucket meanwhile."""
+"""Maximum time in seconds for which prefetched tokens or a refusal are kept: Redis may have lost the bucket meanwhile."""
 _BUSY_S = 0.02
-"""A client whose last tokens were used up within this time gets a lease."""
-_LONGEST_LEASE = 64
+"""A client whose last tokens were used up within this time prefetches some."""
+_MOST_AHEAD = 64
 _MOST = 64
 """Maximum number of requests that are counted by one call."""
 
 
 @dataclass(slots=True)
 class _Share:
-    """The part of a client's bucket that this process knows: leased tokens, or the time of the next token."""
+    """The part of a client's bucket that this process knows: prefetched tokens, or the time of the next token."""
 
     tokens: int = 0
     kept_until: float = 0.0
@@ -35,7 +35,7 @@ class _Share:
     _granted: int = 0
 
     def use(self, count: int, now: float) -> int:
-        """Use up to `count` leased tokens; return their number."""
+        """Use up to `count` prefetched tokens; return their number."""
         used = min(count, self.tokens) if now < self.kept_until else 0
         self.tokens -= used
         return used
@@ -45,8 +45,8 @@ class _Share:
         return self.free_at - now if now < min(self.free_at, self.kept_until) else 0.0
 
     def ahead(self, now: float) -> int:
-        """Return the number of tokens to lease beyond those that are needed now."""
-        return min(2 * self._granted, _LONGEST_LEASE) if now - self._asked_at < _BUSY_S else 0
+        """Return the number of tokens to prefetch beyond those that are needed now."""
+        return min(2 * self._granted, _MOST_AHEAD) if now - self._asked_at < _BUSY_S else 0
 
     def granted(self, tokens: int, asked_at: float) -> None:
         """Keep the tokens that Redis has granted."""
@@ -61,8 +61,8 @@ class _Share:
 class RateLimiter:
     """Rate limiter of the clients. It fails open: while Redis is unreachable, every request passes.
 
-    Concurrent requests of a client are counted by one call. A busy client's tokens are leased: some more than needed
-    are taken with a call, and used by its next requests without one. After a refusal, no request of the client can be
+    Concurrent requests of a client are counted by one call. A busy client's tokens are prefetched: a call takes some
+    more than needed, and the next requests use them without one. After a refusal, no request of the client can be
     within the rate until the wait is over. They are refused without Redis, for a second at most, so that a client that
     sends far too many does not delay others.
     """

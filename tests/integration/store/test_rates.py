@@ -56,7 +56,9 @@ def test_all_intakes_count_together(servers: Services, prefix: str) -> None:
     async def together() -> list[int]:
         return await asyncio.gather(*(passed_and_closed(rates(servers, prefix, 0.01, 50), 30) for _ in range(4)))
 
-    assert 40 <= sum(asyncio.run(together())) <= 50, "each may keep some leased tokens for requests that do not come"
+    assert 40 <= sum(asyncio.run(together())) <= 50, (
+        "each may keep some prefetched tokens for requests that do not come"
+    )
 
 
 @pytest.mark.parametrize("per_second", [3, 0.7, 130.3])
@@ -72,7 +74,7 @@ def test_a_busy_client_needs_no_call_to_redis_for_most_requests(tmp_path: Path) 
         one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=100_000, burst=100_000)
         assert asyncio.run(passed(one, 2_000)) == 2_000
         calls = redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"]
-    assert calls < 1_000, "some of a busy machine's requests come too late for a lease"
+    assert calls < 1_000, "some of a busy machine's requests come too late for what was prefetched"
 
 
 def test_requests_at_once_are_counted_by_one_call(tmp_path: Path) -> None:
@@ -86,15 +88,15 @@ def test_requests_at_once_are_counted_by_one_call(tmp_path: Path) -> None:
     assert calls <= 5
 
 
-def test_a_lease_is_kept_for_a_second(servers: Services, prefix: str) -> None:
-    async def leased_and_left() -> tuple[int, int]:
+def test_prefetched_tokens_are_kept_for_a_second(servers: Services, prefix: str) -> None:
+    async def prefetched_and_left() -> tuple[int, int]:
         left_alone, one = rates(servers, prefix, 0.01, 100), rates(servers, prefix, 0.01, 100)
         used = await passed(left_alone, 20)
         used += await passed(one, 100)
-        await asyncio.sleep(1.1)  # longer than it keeps a lease
+        await asyncio.sleep(1.1)  # longer than it keeps them
         return used, await passed(left_alone, 100)
 
-    used, later = asyncio.run(leased_and_left())
+    used, later = asyncio.run(prefetched_and_left())
     assert later == 0
     assert used <= 100
 

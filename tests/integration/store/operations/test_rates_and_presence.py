@@ -62,4 +62,4 @@ def test_some_requests_take_their_tokens_at_once_and_a_quarter_of_the_rest_ahead
     left = burst - taken
     assert beside.spend("ann", 40_000, burst, burst, ahead) == (left or -40_000)
     beside.elapse(120)
-    assert beside.spend("ann", 40_000, burst, 2, ahead) == 2, "a lease is taken of nothing but what is left"
+    assert beside.spend("ann", 40_000, burst, 2, ahead) == 2, "only of what is left are some taken ahead"
