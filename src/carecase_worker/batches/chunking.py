@@ -1,10 +1,12 @@
 """Cutting of a batch's items into chunks of bounded count and size."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from carecase_worker.batches.item_runs import ItemRun, WaitingRuns
 from carecase_worker.batches.line_numbers import LineRuns, NumberedItems, runs_of_lines
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.validation import key_of
@@ -28,7 +30,7 @@ class Chunk:
 
     `refused` maps the index in the chunk of each item that was too large to store to its fault. In the array such an
     item is null, or an object with only its case key, which is never valid. `lines` are the line numbers of a file's
-    rows. A chunk of a dry run is marked as one.
+    rows. A chunk of a dry run is marked as one. `keys` are those of its items, modulo 2**32, if they were read already.
     """
 
     first: int
@@ -37,6 +39,7 @@ class Chunk:
     refused: Mapping[int, str] = field(default_factory=dict)
     lines: LineRuns = ()
     dry_run: bool = False
+    keys: "array[int] | None" = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class Chunker:
 
     def __init__(self, bounds: ChunkLimits) -> None:
         self._bounds = bounds
-        self._waiting: list[msgspec.Raw] = []
+        self._runs = WaitingRuns()  # while only runs have come
+        self._waiting: list[msgspec.Raw] = []  # otherwise
         self._lines: list[int] = []  # of the waiting items, if they were rows of a file
         self._gone = 0  # number of the waiting items that are in chunks by now
         self._waiting_bytes = 0
@@ -67,18 +71,34 @@ class Chunker:
     @property
     def total(self) -> int:
         """The number of items added so far."""
-        return self._first + len(self._waiting) - self._gone
+        return self._first + self._runs.count + len(self._waiting) - self._gone
 
     @property
     def buffered_bytes(self) -> int:
         """Memory in bytes of the items not in a chunk yet; the buffers they are slices of may be twice their size."""
-        return 2 * self._waiting_bytes
+        return 2 * (self._runs.size + self._waiting_bytes)
 
     def add(self, items: Sequence[msgspec.Raw]) -> Iterator[Chunk]:
         """Add the next items and yield the chunks that are full.
 
         Raises BatchRefused if an item is not UTF-8.
         """
+        if isinstance(items, ItemRun) and self._fits(items):
+            self._runs.add(items)
+            while self._runs.count >= self._bounds.items:
+                yield self._next_of_runs(self._bounds.items)
+            return
+        if self._runs.count:
+            yield from self._add_each(self._runs.apart())
+        yield from self._add_each(items.apart() if isinstance(items, ItemRun) else items)
+
+    def _fits(self, run: ItemRun) -> bool:
+        """Return whether a run can be cut by its count alone: no limit in bytes can be reached."""
+        bounds = self._bounds
+        is_short = len(run) <= bounds.items and run.size <= bounds.item_size
+        return is_short and not self._waiting and self._runs.size + run.size < bounds.size
+
+    def _add_each(self, items: Sequence[msgspec.Raw]) -> Iterator[Chunk]:
         self._waiting += items
         if isinstance(items, NumberedItems):
             self._lines += items.lines
@@ -91,8 +111,17 @@ class Chunker:
 
     def finish(self) -> Iterator[Chunk]:
         """Yield the chunks of the remaining items. Raises BatchRefused."""
+        if self._runs.count:
+            yield self._next_of_runs(self._runs.count)
         while self._gone < len(self._waiting):
             yield self._next()
+
+    def _next_of_runs(self, count: int) -> Chunk:
+        run = self._runs.take(count)
+        _require_utf8(run.text, self._first)
+        chunk = Chunk(self._first, count, run.text, keys=run.keys)
+        self._first += count
+        return chunk
 
     def _next(self) -> Chunk:
         some = self._waiting[self._gone : self._gone + self._bounds.items]

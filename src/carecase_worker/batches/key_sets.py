@@ -2,24 +2,16 @@
 
 from array import array
 from collections.abc import Iterable
-from typing import Annotated, Self
+from typing import Self
 
-import msgspec
 from pyroaring import BitMap
 
-from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
+from carecase_worker.batches.item_runs import plain_keys
 from carecase_worker.cases.validation import keys_of
 from carecase_worker.errors import PayloadUnreadable
 
 _SMALL = 10_000
 _UINT32 = 1 << 32
-
-
-class _KeyAlone(msgspec.Struct, gc=False):
-    case_Key: Annotated[int, msgspec.Meta(ge=INT32_MIN, le=INT32_MAX)]
-
-
-_KEYS = msgspec.json.Decoder(list[_KeyAlone])
 
 
 class KeySet:
@@ -69,6 +61,6 @@ class KeySet:
 def written_keys(items: bytes) -> "array[int]":
     """Return the key of every item of a JSON array that may be valid, each modulo 2**32."""
     try:
-        return array("I", [item.case_Key % _UINT32 for item in _KEYS.decode(items)])
+        return plain_keys(items)
     except ValueError:  # at least one item has no key that can be read so
         return array("I", [key % _UINT32 for key in keys_of(items) if key is not None])

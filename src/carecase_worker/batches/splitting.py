@@ -7,6 +7,7 @@ megabyte is buffered, whatever the size of the body, and no byte is scanned more
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from json import JSONDecodeError, JSONDecoder
 from typing import Protocol
@@ -21,6 +22,7 @@ from carecase_worker.batches.faults import (
     without_lone_surrogates,
     without_mark,
 )
+from carecase_worker.batches.item_runs import ItemRun, without_blanks
 from carecase_worker.batches.oversized import Allowance, Passage
 from carecase_worker.errors import BatchRefused
 
@@ -78,6 +80,8 @@ class ArraySplitter:
         self._offset = 0
         self._is_open = self._is_closed = False
         self._has_given = False
+        self._has_plain_keys = True  # of all items so far
+        self._item_bytes = item_bytes
         self._passage: Passage | None = None
         self._allowance = Allowance()
 
@@ -99,10 +103,22 @@ class ArraySplitter:
             return ()
         for end in _guesses(self._rest):
             try:
-                return self._give(_ARRAY.decode(b"".join((b"[", memoryview(self._rest)[:end], b"]"))), end)
+                return self._give(self._items_of(b"".join((b"[", memoryview(self._rest)[:end], b"]"))), end)
             except (msgspec.DecodeError, RecursionError):
                 continue
         return self._search()
+
+    def _items_of(self, text: bytes) -> Sequence[msgspec.Raw]:
+        """Return the items of an array, as a run if all have plain keys and none can be too large.
+
+        Raises DecodeError or RecursionError.
+        """
+        if self._has_plain_keys and len(text) <= self._item_bytes:
+            with suppress(msgspec.DecodeError):
+                return ItemRun.of(text)
+        items = _ARRAY.decode(text)
+        self._has_plain_keys = False
+        return items
 
     def finish(self) -> Sequence[msgspec.Raw]:
         """Return the rest of the items. Raises BatchRefused, also if there was no item at all."""
@@ -196,9 +212,9 @@ class ArraySplitter:
         return ()
 
     def _give(self, items: Sequence[msgspec.Raw], end: int) -> Sequence[msgspec.Raw]:
-        """Return items that end before the comma at `end`; copy them if they would keep many blanks in memory."""
-        if 2 * sum(map(len, items)) < end:
-            items = [item.copy() for item in items]
+        """Return items that end before the comma at `end`."""
+        if not isinstance(items, ItemRun):
+            items = without_blanks(items, end)
         self._skip(end + 1)
         self._has_given |= bool(items)
         self._look_at = self._window_bytes

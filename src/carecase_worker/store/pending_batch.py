@@ -226,7 +226,9 @@ class PendingBatch:
     def _packed(self, chunks: Mapping[int, Chunk]) -> _Packed:
         key, job_id = self._key, self._staged.job_id
         ordered = () if self._sender.dry_run else chunks.values()  # no job waits for a dry run
-        keys = KeySet.union(KeySet(written_keys(chunk.items)) for chunk in ordered)
+        keys = KeySet.union(
+            KeySet(written_keys(chunk.items) if chunk.keys is None else chunk.keys) for chunk in ordered
+        )
         if key is None:
             return {n: pack(chunk) for n, chunk in chunks.items()}, keys
         return {n: key.seal(Kind.PAYLOAD, ChunkRef(job_id, n), pack(chunk)) for n, chunk in chunks.items()}, keys

@@ -16,7 +16,7 @@ from carecase_worker.store.scripts import named
 _TIMEOUT = timedelta(milliseconds=500)
 _LEFT_ALONE_S = 1.0
 _KEPT_S = 1.0
-"""Maximum time in seconds for which prefetched tokens or a refusal are kept: Redis may have lost the bucket meanwhile."""
+"""Maximum time in seconds for which tokens or a refusal are kept: Redis may have lost the bucket meanwhile."""
 _BUSY_S = 0.02
 """A client whose last tokens were used up within this time prefetches some."""
 _MOST_AHEAD = 64

@@ -1,0 +1,116 @@
+"""Items that come in runs: the same chunks as one by one, and the keys of each, whatever the body looks like."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tests.builders import items_of
+
+from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
+from carecase_worker.batches.item_runs import ItemRun
+from carecase_worker.batches.key_sets import written_keys
+from carecase_worker.batches.splitting import ArraySplitter
+from carecase_worker.errors import BatchRefused
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+TRICKY = st.sampled_from(["", "x", '"},{"', "},{", "\\", '\\"},', ",", "]", "],[", "}, {", "ü", "🦉"])
+VALUE = TRICKY | st.none() | st.lists(st.dictionaries(TRICKY, TRICKY), max_size=2)
+CASE = st.builds(lambda key, more: {"case_Key": key, **more}, INT32, st.dictionaries(TRICKY, VALUE, max_size=3))
+OTHER = st.sampled_from([{}, 1, None, {"case_Key": "1"}, {"case_Key": 2**31}, {"case_Key": None}, [{"case_Key": 1}]])
+LAYOUTS = st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"separators": (" ,", ":")}])
+BOUNDS = st.builds(ChunkLimits, st.integers(1, 9), st.integers(40, 400), st.integers(20, 200))
+
+
+def cut(body: bytes, bounds: ChunkLimits, window_bytes: int, piece_bytes: int) -> list[Chunk]:
+    """The chunks of a body that comes in pieces; its items go on as the splitter gives them."""
+    splitter, cutter, chunks = ArraySplitter(window_bytes, bounds.item_size), Chunker(bounds), list[Chunk]()
+    for start in range(0, len(body), piece_bytes):
+        chunks += cutter.add(splitter.feed(body[start : start + piece_bytes]))
+    chunks += cutter.add(splitter.finish())
+    assert cutter.total - sum(chunk.count for chunk in chunks) in range(bounds.items)
+    return [*chunks, *cutter.finish()]
+
+
+def seen(chunk: Chunk) -> tuple[Any, ...]:
+    return chunk.first, chunk.count, dict(chunk.refused), json.loads(chunk.items)
+
+
+@settings(max_examples=300)
+@given(
+    items=st.lists(CASE | OTHER, min_size=1, max_size=30) | st.lists(CASE, min_size=1, max_size=30),
+    layout=LAYOUTS,
+    bounds=BOUNDS,
+    window_bytes=st.integers(1, 300),
+    piece_bytes=st.integers(1, 200),
+)
+def test_chunks_have_every_item_once_in_order_within_the_bounds(
+    items: list[Any], layout: dict[str, Any], bounds: ChunkLimits, window_bytes: int, piece_bytes: int
+) -> None:
+    chunks = cut(json.dumps(items, **layout).encode(), bounds, window_bytes, piece_bytes)
+    assert [chunk.first for chunk in chunks] == [sum(c.count for c in chunks[:n]) for n in range(len(chunks))]
+    held = [item for chunk in chunks for item in json.loads(chunk.items)]
+    refused = {chunk.first + place for chunk in chunks for place in chunk.refused}
+    sizes = {n: len(json.dumps(item, **layout).encode()) for n, item in enumerate(items)}
+    assert refused <= {n for n in sizes if sizes[n] > bounds.item_size - 60}, "indentation and separators may count"
+    assert [one for n, one in enumerate(held) if n not in refused] == [
+        one for n, one in enumerate(items) if n not in refused
+    ]
+    for chunk in chunks:
+        assert chunk.count <= bounds.items
+        keys_alone = 30 * len(chunk.refused)  # are left of items that are too large
+        assert chunk.count == 1 or len(chunk.items) <= bounds.size + chunk.count + 1 + keys_alone
+        if chunk.keys is not None:
+            assert chunk.keys == written_keys(chunk.items)
+
+
+@settings(max_examples=200)
+@given(st.lists(CASE, min_size=4, max_size=30), LAYOUTS, st.integers(1, 9))
+def test_items_that_come_in_runs_are_cut_as_they_are_one_by_one(
+    items: list[Any], layout: dict[str, Any], most: int
+) -> None:
+    body, bounds = json.dumps(items, **layout).encode(), ChunkLimits(most, 1 << 20, 1 << 18)
+    one_by_one = Chunker(bounds)
+    apart = [*one_by_one.add(items_of(body, ArraySplitter())), *one_by_one.finish()]
+    assert [seen(chunk) for chunk in cut(body, bounds, 200, 150)] == [seen(chunk) for chunk in apart]
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(CASE, min_size=1, max_size=12), st.floats(0, 1), st.sampled_from([b"", b",", b"}", b"]", b'"', b"x", b"{"])
+)
+def test_a_run_is_taken_of_nothing_but_json(items: list[Any], place: float, junk: bytes) -> None:
+    whole = json.dumps(items).encode()
+    at = int(place * len(whole))
+    body = whole[:at] + junk + whole[at + 1 :]
+    assume(b"\\ud" not in body)
+    try:
+        parsed = json.loads(body, parse_constant=lambda _: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        parsed = None
+    try:
+        split = [json.loads(bytes(raw)) for raw in items_of(body, ArraySplitter(20), 7)]
+    except BatchRefused:
+        split = None
+    assert split == (parsed if isinstance(parsed, list) and parsed else None)
+
+
+def test_windows_of_cases_become_runs() -> None:
+    body = json.dumps([{"case_Key": -1, "notes": "x" * 500}] * 1000).encode()
+    splitter = ArraySplitter()
+    fed = [splitter.feed(body[start : start + (64 << 10)]) for start in range(0, len(body), 64 << 10)]
+    assert any(fed)
+    assert all(isinstance(items, ItemRun) for items in fed if items)
+
+
+def test_an_item_that_could_be_too_large_is_looked_at_by_itself() -> None:
+    body = json.dumps([{"case_Key": 1, "notes": "x" * 900}, *[{"case_Key": 2}] * 100]).encode()
+    chunks = cut(body, ChunkLimits(1000, 1 << 20, 800), 100, 50)
+    assert [(chunk.first + place) for chunk in chunks for place in chunk.refused] == [0]
+
+
+def test_text_that_is_no_utf_8_is_refused_also_in_a_run() -> None:
+    body = json.dumps([{"case_Key": 1, "notes": "x"}] * 50).encode().replace(b'"x"', b'"\xff"')
+    with pytest.raises(BatchRefused, match="UTF-8"):
+        cut(body, ChunkLimits(10, 1 << 20, 1 << 18), 100, 50)
