@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 import pytest
 import zstandard
-from starlette.requests import ClientDisconnect
 from tests.steps import steps_each
 
 from carecase_worker.batches.body import Body
 from carecase_worker.batches.chunking import Chunker, ChunkLimits
 from carecase_worker.batches.decoding import Decoder
-from carecase_worker.errors import BatchRefused, RateExceeded
+from carecase_worker.errors import BatchFault, BatchRefused, RateExceeded
 from carecase_worker.files.media_types import BodyFormat, MediaType
 from carecase_worker.intake.batches.upload import Incoming
 from carecase_worker.intake.limits.bodies import Bodies
@@ -152,7 +151,7 @@ def test_a_body_that_is_left_open_is_counted() -> None:
         async for piece in pieces_of(sent):
             yield piece
         await received.wait()
-        raise ClientDisconnect
+        raise BatchRefused(BatchFault.BROKEN_OFF, "it broke off")
 
     async def look() -> None:
         body, batch, end = body_of(), Batch(), asyncio.Event()

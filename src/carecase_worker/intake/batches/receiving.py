@@ -3,10 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from starlette.requests import ClientDisconnect
-
 from carecase_worker.batches.body import MAX_PIECES, PIECE_BYTES
-from carecase_worker.errors import BatchFault, BatchRefused
 
 
 def _started(work: Awaitable[None]) -> "asyncio.Future[None]":
@@ -25,7 +22,7 @@ async def receive(
     """Read a request's body: `take` receives all but the last piece, which is returned.
 
     Pieces have `piece_bytes` or somewhat more, or less if the body arrived in tiny parts. One is processed while the
-    next one is received; `waits` is called with the bytes of both. Raises BatchRefused if the client disconnects.
+    next one is received; `waits` is called with the bytes of both. Raises the errors of `stream` and `take`.
     """
     waiting: list[bytes] = []
     waiting_bytes = taking_bytes = 0
@@ -46,8 +43,6 @@ async def receive(
                 waiting, waiting_bytes, taking_bytes = [], 0, waiting_bytes
         if taking is not None:
             await taking
-    except ClientDisconnect:
-        raise BatchRefused(BatchFault.BROKEN_OFF, "The request broke off. Send it again.") from None
     finally:
         if taking is not None:
             await asyncio.wait([taking])  # so that no work on the body outlives this call

@@ -210,7 +210,7 @@ class Intake:
         return pieces
 
     def _pieces(self, request: Request) -> AsyncIterator[bytes]:
-        return in_time(request.stream(), self.settings.body_timeout, self.settings.body_least_bytes_per_second)
+        return in_time(request.receive, self.settings.body_timeout, self.settings.body_least_bytes_per_second)
 
 
 def _mode_of(headers: BatchHeaders) -> dict[str, bool]:

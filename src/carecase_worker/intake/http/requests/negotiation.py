@@ -1,6 +1,7 @@
 """Content negotiation: type and encoding of the response, by q-values (RFC 9110)."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from fastapi import Request
 
@@ -27,8 +28,7 @@ _LONGEST_HEADER = 1000
 
 def json_type(accept: str | None) -> str | None:
     """Return the supported type that a client prefers; None if it accepts none."""
-    wanted = list(_weighed(accept or "")) or [("*/*", 1.0)]
-    return _best(JSON_TYPES, {kind: _quality_of_type(kind, wanted) for kind in JSON_TYPES})
+    return _json_type((accept or "")[:_LONGEST_HEADER])
 
 
 def json_type_of(request: Request) -> str:
@@ -67,6 +67,12 @@ def require_acceptable(request: Request) -> None:
         raise BatchRefused(
             BatchFault.NOT_ACCEPTABLE, "Responses are JSON. Accept application/json, text/json or text/plain."
         )
+
+
+@lru_cache(256)  # a program sends the same one with each request
+def _json_type(accept: str) -> str | None:
+    wanted = list(_weighed(accept)) or [("*/*", 1.0)]
+    return _best(JSON_TYPES, {kind: _quality_of_type(kind, wanted) for kind in JSON_TYPES})
 
 
 def _best(ours: tuple[str, ...], quality: dict[str, float]) -> str | None:
