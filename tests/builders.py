@@ -8,8 +8,8 @@ from uuid import uuid4
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from carecase_worker.batches.binding import Mark
 from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits, ChunkRef
-from carecase_worker.batches.fingerprint import Mark
 from carecase_worker.batches.splitting import ArraySplitter, Splitter
 from carecase_worker.clock import from_epoch_us
 from carecase_worker.store.operations.admission import NewJob

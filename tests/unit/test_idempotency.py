@@ -3,9 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carecase_worker.batches.binding import Binding
+from carecase_worker.batches.binding import Binding, Mark
 from carecase_worker.batches.encryption import UNSEALED, Seals
-from carecase_worker.batches.fingerprint import Mark
 
 REQUESTS = st.tuples(
     st.sampled_from(["demo", "other", "5", "strict"]),

@@ -1,6 +1,7 @@
 """Items that come in runs: the same chunks as one by one, and the keys of each, whatever the body looks like."""
 
 import json
+from array import array
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import items_of
 
 from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
-from carecase_worker.batches.item_runs import ItemRun
+from carecase_worker.batches.item_runs import ItemRun, WaitingRuns
 from carecase_worker.batches.key_sets import written_keys
 from carecase_worker.batches.splitting import ArraySplitter
 from carecase_worker.errors import BatchRefused
@@ -42,8 +43,8 @@ def seen(chunk: Chunk) -> tuple[Any, ...]:
     items=st.lists(CASE | OTHER, min_size=1, max_size=30) | st.lists(CASE, min_size=1, max_size=30),
     layout=LAYOUTS,
     bounds=BOUNDS,
-    window_bytes=st.integers(1, 300),
-    piece_bytes=st.integers(1, 200),
+    window_bytes=st.integers(1, 150),
+    piece_bytes=st.integers(1, 400),
 )
 def test_chunks_have_every_item_once_in_order_within_the_bounds(
     items: list[Any], layout: dict[str, Any], bounds: ChunkLimits, window_bytes: int, piece_bytes: int
@@ -73,7 +74,7 @@ def test_items_that_come_in_runs_are_cut_as_they_are_one_by_one(
     body, bounds = json.dumps(items, **layout).encode(), ChunkLimits(most, 1 << 20, 1 << 18)
     one_by_one = Chunker(bounds)
     apart = [*one_by_one.add(items_of(body, ArraySplitter())), *one_by_one.finish()]
-    assert [seen(chunk) for chunk in cut(body, bounds, 200, 150)] == [seen(chunk) for chunk in apart]
+    assert [seen(chunk) for chunk in cut(body, bounds, 100, 150)] == [seen(chunk) for chunk in apart]
 
 
 @settings(max_examples=200)
@@ -96,12 +97,35 @@ def test_a_run_is_taken_of_nothing_but_json(items: list[Any], place: float, junk
     assert split == (parsed if isinstance(parsed, list) and parsed else None)
 
 
-def test_windows_of_cases_become_runs() -> None:
-    body = json.dumps([{"case_Key": -1, "notes": "x" * 500}] * 1000).encode()
-    splitter = ArraySplitter()
-    fed = [splitter.feed(body[start : start + (64 << 10)]) for start in range(0, len(body), 64 << 10)]
-    assert any(fed)
-    assert all(isinstance(items, ItemRun) for items in fed if items)
+@pytest.mark.parametrize("piece_bytes", [1_000, 64 << 10])
+def test_chunks_of_cases_have_their_keys_however_the_body_comes_in(piece_bytes: int) -> None:
+    body = json.dumps([{"case_Key": key, "notes": "x" * 500} for key in range(2_500)]).encode()
+    chunks = cut(body, ChunkLimits(1000, 1 << 20, 1 << 20), 64 << 10, piece_bytes)
+    assert [chunk.count for chunk in chunks] == [1000, 1000, 500]
+    assert [chunk.keys for chunk in chunks[:2]] == [array("I", range(1000)), array("I", range(1000, 2000))]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "takes"), [([3], [1, 2]), ([3, 3], [3, 3]), ([3, 3], [4, 2]), ([2, 2, 2], [1, 4, 1]), ([1, 1, 5], [7])]
+)
+def test_items_are_taken_of_runs_by_their_number(sizes: list[int], takes: list[int]) -> None:
+    numbers, runs = iter(range(100)), WaitingRuns()
+    for size in sizes:
+        runs.add(ItemRun.of(json.dumps([{"case_Key": next(numbers)} for _ in range(size)]).encode()))
+    assert runs.count == sum(sizes)
+    taken = [runs.take(count) for count in takes]
+    assert [len(run) for run in taken] == takes
+    keys = list(range(sum(sizes)))
+    assert [item["case_Key"] for run in taken for item in json.loads(run.text)] == keys
+    assert [key for run in taken for key in run.keys] == keys
+    assert (runs.count, runs.size) == (0, 0)
+
+
+def test_a_comma_before_the_first_item_is_refused_where_it_ends_a_window() -> None:
+    large = json.dumps({"x": "a" * 140_000, "case_Key": 5})
+    body = f"[,{large},{','.join(json.dumps({'case_Key': n}) for n in range(3_000))}]".encode()
+    with pytest.raises(BatchRefused, match=r"byte 1\b"):
+        cut(body, ChunkLimits(1000, 1 << 20, 1 << 18), 64 << 10, 64 << 10)
 
 
 def test_an_item_that_could_be_too_large_is_looked_at_by_itself() -> None:

@@ -1,4 +1,4 @@
-"""The facts of a job that its data key is bound to."""
+"""The facts of a job that its data key is bound to, and the marks by which a repeated request is recognised."""
 
 import hashlib
 from dataclasses import dataclass
@@ -91,3 +91,17 @@ class Order:
         """Return the text that `admit` signs."""
         was_unsettled = self.unsettled or self.moved is not None
         return f"{self.seq - (self.moved or 0)}|{self.accepted_us}|{int(was_unsettled)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The mark of a request: digests of its Idempotency-Key and of the facts that a repetition must share with it."""
+
+    key: str
+    fingerprint: str
+
+
+def shared(database: str, care_plan: int | None, body_sha256: str, strict: bool = False, dry_run: bool = False) -> str:
+    """Return, as one text, the facts that a repeated request must share with the first, besides key and caller."""
+    modes = [name for name, is_on in (("strict", strict), ("dryRun", dry_run)) if is_on]
+    return "\n".join((database, "" if care_plan is None else str(care_plan), body_sha256, *modes))

@@ -61,8 +61,8 @@ class Chunker:
 
     def __init__(self, bounds: ChunkLimits) -> None:
         self._bounds = bounds
-        self._runs = WaitingRuns()  # while only runs have come
-        self._waiting: list[msgspec.Raw] = []  # otherwise
+        self._runs = WaitingRuns()  # empty while single items wait
+        self._waiting: list[msgspec.Raw] = []  # empty while runs wait
         self._lines: list[int] = []  # of the waiting items, if they were rows of a file
         self._gone = 0  # number of the waiting items that are in chunks by now
         self._waiting_bytes = 0
@@ -83,17 +83,22 @@ class Chunker:
 
         Raises BatchRefused if an item is not UTF-8.
         """
+        if not items:
+            return
         if isinstance(items, ItemRun) and self._fits(items):
             self._runs.add(items)
             while self._runs.count >= self._bounds.items:
                 yield self._next_of_runs(self._bounds.items)
             return
         if self._runs.count:
-            yield from self._add_each(self._runs.apart())
-        yield from self._add_each(items.apart() if isinstance(items, ItemRun) else items)
+            yield from self._add_each(self._runs.drain())
+        yield from self._add_each(items.separate() if isinstance(items, ItemRun) else items)
 
     def _fits(self, run: ItemRun) -> bool:
-        """Return whether a run can be cut by its count alone: no limit in bytes can be reached."""
+        """Return whether a run is cut by its count alone: no limit in bytes can be reached.
+
+        A run of more items than a chunk has would be parsed once for each of its chunks.
+        """
         bounds = self._bounds
         is_short = len(run) <= bounds.items and run.size <= bounds.item_size
         return is_short and not self._waiting and self._runs.size + run.size < bounds.size

@@ -24,9 +24,8 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from carecase_worker.batches.binding import Binding, Order
+from carecase_worker.batches.binding import Binding, Mark, Order, shared
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.batches.fingerprint import Mark, shared
 from carecase_worker.errors import PayloadUnreadable, SealBroken
 
 _WRAPPED, _FORM_16, _FORM_17 = 1, b"\x10", b"\x11"

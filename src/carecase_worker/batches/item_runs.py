@@ -1,4 +1,4 @@
-"""Runs of items whose keys are known, so that they are cut into chunks without an object for each item."""
+"""Runs: neighbouring items of a batch as one JSON text with their keys, so that it is not parsed again to cut it."""
 
 from array import array
 from collections import deque
@@ -9,7 +9,7 @@ import msgspec
 
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 
-_UINT32 = 1 << 32
+UINT32 = 1 << 32
 
 
 class _KeyAlone(msgspec.Struct, gc=False):
@@ -25,7 +25,7 @@ def plain_keys(items: bytes) -> "array[int]":
 
     Raises msgspec.DecodeError unless each item is an object with a valid key; RecursionError if one is nested deeply.
     """
-    return array("I", [item.case_Key % _UINT32 for item in _KEYS.decode(items)])
+    return array("I", [item.case_Key % UINT32 for item in _KEYS.decode(items)])
 
 
 def without_blanks(items: Sequence[msgspec.Raw], size: int) -> Sequence[msgspec.Raw]:
@@ -71,12 +71,12 @@ class ItemRun(Sequence[msgspec.Raw]):
     def __iter__(self) -> Iterator[msgspec.Raw]:
         return iter(self._items())
 
-    def apart(self) -> Sequence[msgspec.Raw]:
-        """Return the items, for those who need each."""
+    def separate(self) -> Sequence[msgspec.Raw]:
+        """Return the items one by one, as copies if the text is mostly blanks."""
         return without_blanks(self._items(), self.size)
 
     def split(self, count: int) -> "tuple[ItemRun, ItemRun]":
-        """Return the first items and the others, as two runs."""
+        """Return the first `count` items and the others, as two runs; this parses the text."""
         items = self._items()
         parts = zip((items[:count], items[count:]), (self.keys[:count], self.keys[count:]), strict=True)
         first, rest = (ItemRun(_array_of(some), keys) for some, keys in parts)
@@ -118,11 +118,11 @@ class WaitingRuns:
             keys += run.keys
         return ItemRun(_array_of(run.inner for run in taken), keys)
 
-    def apart(self) -> Sequence[msgspec.Raw]:
-        """Remove all items and return each."""
+    def drain(self) -> Sequence[msgspec.Raw]:
+        """Remove all runs; return their items one by one."""
         items: list[msgspec.Raw] = []
         while self._runs:
-            items += self._pop().apart()
+            items += self._pop().separate()
         return items
 
     def _pop(self) -> ItemRun:

@@ -6,12 +6,11 @@ from typing import Self
 
 from pyroaring import BitMap
 
-from carecase_worker.batches.item_runs import plain_keys
+from carecase_worker.batches.item_runs import UINT32, plain_keys
 from carecase_worker.cases.validation import keys_of
 from carecase_worker.errors import PayloadUnreadable
 
 _SMALL = 10_000
-_UINT32 = 1 << 32
 
 
 class KeySet:
@@ -63,4 +62,4 @@ def written_keys(items: bytes) -> "array[int]":
     try:
         return plain_keys(items)
     except ValueError:  # at least one item has no key that can be read so
-        return array("I", [key % _UINT32 for key in keys_of(items) if key is not None])
+        return array("I", [key % UINT32 for key in keys_of(items) if key is not None])

@@ -14,14 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from carecase_worker.batches.faults import (
-    BLANK,
-    empty,
-    no_array,
-    not_json,
-    without_lone_surrogates,
-    without_mark,
-)
+from carecase_worker.batches.faults import BLANK, empty, no_array, not_json, without_lone_surrogates, without_mark
 from carecase_worker.batches.item_runs import ItemRun, without_blanks
 from carecase_worker.batches.oversized import Allowance, Passage
 from carecase_worker.errors import BatchRefused
@@ -80,7 +73,7 @@ class ArraySplitter:
         self._offset = 0
         self._is_open = self._is_closed = False
         self._has_given = False
-        self._has_plain_keys = True  # of all items so far
+        self._tries_runs = True  # until items of a window have no plain keys
         self._item_bytes = item_bytes
         self._passage: Passage | None = None
         self._allowance = Allowance()
@@ -103,9 +96,11 @@ class ArraySplitter:
             return ()
         for end in _guesses(self._rest):
             try:
-                return self._give(self._items_of(b"".join((b"[", memoryview(self._rest)[:end], b"]"))), end)
+                items = self._items_of(b"".join((b"[", memoryview(self._rest)[:end], b"]")))
             except (msgspec.DecodeError, RecursionError):
                 continue
+            if items:  # none before a comma is a fault, which the scanner reports
+                return self._give(items, end)
         return self._search()
 
     def _items_of(self, text: bytes) -> Sequence[msgspec.Raw]:
@@ -113,11 +108,12 @@ class ArraySplitter:
 
         Raises DecodeError or RecursionError.
         """
-        if self._has_plain_keys and len(text) <= self._item_bytes:
-            with suppress(msgspec.DecodeError):
-                return ItemRun.of(text)
+        if not self._tries_runs or len(text) > self._item_bytes:
+            return _ARRAY.decode(text)
+        with suppress(msgspec.DecodeError):
+            return ItemRun.of(text)
         items = _ARRAY.decode(text)
-        self._has_plain_keys = False
+        self._tries_runs = False
         return items
 
     def finish(self) -> Sequence[msgspec.Raw]:

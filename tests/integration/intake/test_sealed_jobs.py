@@ -12,9 +12,9 @@ from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
+from carecase_worker.batches.binding import shared
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import Kind, Seals
-from carecase_worker.batches.fingerprint import shared
 from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
 from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED, Outcome
 from carecase_worker.store.operations.admission import Kept

@@ -266,8 +266,8 @@ class Beside:
         self.scripts.run("seen", {"worker": worker, "ahead_ms": ahead_ms or None})
         return int(self._note(f"seen {worker} {ahead_ms}", self.model.seen(worker, ahead_ms)))
 
-    def spend(self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0) -> int:
-        more = {"needed": needed, "ahead": ahead}
+    def spend(self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0, unused: int = 0) -> int:
+        more = {"needed": needed, "ahead": ahead, "unused": unused}
         self.scripts.run("spend", {"client": client, "us_per_request": each_us, "burst": burst, **more})
         return int(
             self._note(f"spend {client} {each_us} {burst} {more}", self.model.spend(client, each_us, burst, **more))

@@ -631,9 +631,10 @@ class Model(States):
             self.clocks[worker] = ahead_ms
         return self.now_ms
 
-    def spend(self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0) -> int:
+    def spend(self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0, unused: int = 0) -> int:
         """A bucket of `burst` tokens, one of which comes back in each `each_us`; returns those taken, or -us."""
-        missing_us: float = min(max(0, self.rates.get(client, (0, 0))[0] - self.now_us), burst * each_us)
+        missing_us: float = min(self.rates.get(client, (0, 0))[0] - self.now_us, burst * each_us)
+        missing_us = max(0, missing_us - unused * each_us)
         tokens = floor((burst * each_us - missing_us) / each_us)
         if not tokens:
             return -ceil(missing_us + each_us - burst * each_us)

@@ -61,20 +61,11 @@ def test_all_intakes_count_together(servers: Services, prefix: str) -> None:
     )
 
 
-@pytest.mark.parametrize("per_second", [3, 0.7, 130.3])
+@pytest.mark.parametrize("per_second", [3, 0.7, 0.3])
 def test_a_burst_is_whole_also_if_a_token_is_no_whole_number_of_microseconds(
     servers: Services, prefix: str, per_second: float
 ) -> None:
-    many = 40
-    assert asyncio.run(passed(rates(servers, prefix, per_second, many), many)) == many
-
-
-def test_a_busy_client_needs_no_call_to_redis_for_most_requests(tmp_path: Path) -> None:
-    with lone_valkey(tmp_path / "valkey") as port:
-        one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=100_000, burst=100_000)
-        assert asyncio.run(passed(one, 2_000)) == 2_000
-        calls = redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"]
-    assert calls < 1_000, "some of a busy machine's requests come too late for what was prefetched"
+    assert asyncio.run(passed(rates(servers, prefix, per_second, 40), 40)) == 40
 
 
 def test_requests_at_once_are_counted_by_one_call(tmp_path: Path) -> None:
@@ -86,19 +77,6 @@ def test_requests_at_once_are_counted_by_one_call(tmp_path: Path) -> None:
         assert asyncio.run(at_once(redis_url(port))) == 50
         calls = redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"]
     assert calls <= 5
-
-
-def test_prefetched_tokens_are_kept_for_a_second(servers: Services, prefix: str) -> None:
-    async def prefetched_and_left() -> tuple[int, int]:
-        left_alone, one = rates(servers, prefix, 0.01, 100), rates(servers, prefix, 0.01, 100)
-        used = await passed(left_alone, 20)
-        used += await passed(one, 100)
-        await asyncio.sleep(1.1)  # longer than it keeps them
-        return used, await passed(left_alone, 100)
-
-    used, later = asyncio.run(prefetched_and_left())
-    assert later == 0
-    assert used <= 100
 
 
 def test_requests_at_the_same_time_are_counted_each(servers: Services, prefix: str) -> None:

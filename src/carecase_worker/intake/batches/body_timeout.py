@@ -1,4 +1,4 @@
-"""Timeouts of a request's body."""
+"""Reading of a request's body under time limits."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ from carecase_worker.errors import BatchFault, BatchRefused
 
 
 async def in_time(receive: Receive, longest: timedelta, least_bytes_per_second: float) -> AsyncIterator[bytes]:
-    """Yield the pieces of a body, each as the server passes it on.
+    """Yield the pieces of a body, without empty ones.
 
     Raises BatchRefused if one takes longer than `longest`, or all take too long, or if the client disconnects. The
     limit for all pieces is `longest`, plus the time of the received bytes at `least_bytes_per_second`. Only time spent

@@ -8,9 +8,8 @@ from typing import assert_never
 
 import msgspec
 
-from carecase_worker.batches.binding import Binding
+from carecase_worker.batches.binding import Binding, Mark
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.batches.fingerprint import Mark
 from carecase_worker.clock import from_epoch_ms, from_epoch_us
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StorageFull, StoreUnavailable
 from carecase_worker.store.job import COUNTS, Job, State

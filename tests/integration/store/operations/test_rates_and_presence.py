@@ -63,3 +63,12 @@ def test_some_requests_take_their_tokens_at_once_and_a_quarter_of_the_rest_ahead
     assert beside.spend("ann", 40_000, burst, burst, ahead) == (left or -40_000)
     beside.elapse(120)
     assert beside.spend("ann", 40_000, burst, 2, ahead) == 2, "only of what is left are some taken ahead"
+
+
+def test_tokens_that_were_not_used_are_given_back_and_fill_no_more_than_the_bucket(beside: Beside) -> None:
+    assert beside.spend("ann", 40_000, 50, 2, 8) == 10
+    assert beside.spend("ann", 40_000, 50, 50, unused=8) == 48
+    beside.elapse(80)
+    assert beside.spend("ann", 40_000, 50, 10, unused=1) == 3, "two by the time, and one that was not used"
+    beside.elapse(60_000)
+    assert beside.spend("ann", 40_000, 50, 60, unused=8) == 50
