@@ -1,6 +1,7 @@
 """Which type and which encoding an answer has."""
 
 import gzip
+from itertools import count
 
 import pytest
 import zstandard
@@ -66,7 +67,8 @@ def test_compressed_pieces_are_the_pieces() -> None:
 
 @pytest.mark.parametrize("header", ["," * 32_000, ";" * 32_000, "a," * 16_000, "a;q=" * 8_000])
 def test_of_a_long_list_only_the_beginning_is_read(header: str) -> None:
-    assert steps_each(lambda: (json_type(header), encoding(header)), len(header), 20) < 20
+    numbers = count()  # another list each time, since the answer to one is remembered
+    assert steps_each(lambda: (json_type(f"{next(numbers)},{header}"), encoding(header)), len(header), 20) < 20
 
 
 def test_a_list_counts_as_far_as_a_thousand_characters() -> None:
