@@ -121,10 +121,12 @@ def test_items_are_taken_of_runs_by_their_number(sizes: list[int], takes: list[i
     assert (runs.count, runs.size) == (0, 0)
 
 
-def test_a_comma_before_the_first_item_is_refused_where_it_ends_a_window() -> None:
-    large = json.dumps({"x": "a" * 140_000, "case_Key": 5})
-    body = f"[,{large},{','.join(json.dumps({'case_Key': n}) for n in range(3_000))}]".encode()
-    with pytest.raises(BatchRefused, match=r"byte 1\b"):
+@pytest.mark.parametrize("before", ["[,", "[," + " " * 140_000, '[{"case_Key":1}, ,' + " " * 140_000, "[ , ,"])
+@pytest.mark.parametrize("notes", [1, 140_000])
+def test_a_comma_without_an_item_before_it_is_refused_also_in_a_window_of_its_own(before: str, notes: int) -> None:
+    large = json.dumps({"x": "a" * notes, "case_Key": 5})
+    body = f"{before}{large},{','.join(json.dumps({'case_Key': n}) for n in range(3_000))}]".encode()
+    with pytest.raises(BatchRefused, match="JSON is malformed"):
         cut(body, ChunkLimits(1000, 1 << 20, 1 << 18), 64 << 10, 64 << 10)
 
 

@@ -15,11 +15,24 @@ def test_who_takes_tokens_again_at_once_prefetches_twice_as_many(taken: int, aft
     assert bucket.ahead(100 + after_s) == ahead
 
 
-def test_tokens_are_used_for_a_second_and_then_given_back() -> None:
+def test_tokens_are_good_for_a_tenth_of_a_second() -> None:
     bucket = LocalBucket()
-    bucket.take(5, 100)
-    assert [bucket.use(2, 100.5), bucket.use(1, 100.999), bucket.use(1, 101)] == [2, 1, 0]
-    assert [bucket.unused(), bucket.unused()] == [2, 0]
+    bucket.take(6, 100, used=1)
+    assert [bucket.use(2, 100.05), bucket.use(1, 100.09), bucket.use(1, 100.11)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("each_us", "age_s", "given_back_us"), [(1_000_000, 0.5, 2_500_000), (1_000_000, 4, 0), (40_000, 1, 0), (10, 0, 30)]
+)
+def test_tokens_that_were_not_used_are_given_back_less_what_came_meanwhile(
+    each_us: int, age_s: float, given_back_us: int
+) -> None:
+    bucket = LocalBucket()
+    assert bucket.unused_us(each_us, 100) == 0
+    bucket.take(3, 100)
+    assert bucket.unused_us(each_us, 100 + age_s) == given_back_us
+    assert bucket.unused_us(each_us, 100 + age_s) == 0
+    assert bucket.use(1, 100) == 0
 
 
 def test_no_more_tokens_are_used_than_were_taken() -> None:

@@ -67,31 +67,33 @@ class RateLimiter:
         await self._redis.close()
 
     async def _spend(self, client: str, bucket: LocalBucket, requests: Sequence[None]) -> list[BaseException | None]:
-        """Count concurrent requests of a client; return None for each, or the error to raise."""
-        left = len(requests)
-        while left := left - bucket.use(left, monotonic()):
-            asked_at = monotonic()
-            if asked_at < self._alone_until:
-                break
-            if wait_s := bucket.wait_s(asked_at):
-                passed = [None] * (len(requests) - left)
-                return [*passed, *(RateExceeded(timedelta(seconds=wait_s)) for _ in range(left))]
+        """Count concurrent requests of a client, by one call; return None for each, or the error to raise."""
+        now = monotonic()
+        passed = bucket.use(len(requests), now)
+        left = len(requests) - passed
+        if not left or now < self._alone_until:
+            return [None] * len(requests)
+        wait_s = bucket.wait_s(now)
+        if not wait_s:
             try:
-                tokens = await self._take(client, left, bucket.ahead(asked_at), bucket.unused())
+                tokens, wait_us = await self._take(
+                    client, left, bucket.ahead(now), bucket.unused_us(self._each_us, now)
+                )
             except StoreUnavailable:
                 # the request's own use of Redis reports that; skip the limit for a second, so that not all wait here
                 self._alone_until = monotonic() + _LEFT_ALONE_S
-                break
-            if tokens > 0:
-                bucket.take(tokens, asked_at)
-            else:
-                bucket.refuse(-tokens / 1e6, monotonic())
-        return [None] * len(requests)
+                return [None] * len(requests)
+            used = min(left, tokens)  # whatever their age: these requests have waited for them
+            bucket.take(tokens, now, used)
+            passed, left, wait_s = passed + used, left - used, wait_us / 1e6
+            if left:
+                bucket.refuse(wait_s, monotonic())
+        return [*([None] * passed), *(RateExceeded(timedelta(seconds=wait_s)) for _ in range(left))]
 
-    async def _take(self, client: str, needed: int, ahead: int, unused: int) -> int:
-        """Take tokens from the bucket, after giving back `unused` ones.
+    async def _take(self, client: str, needed: int, ahead: int, unused_us: int) -> tuple[int, int]:
+        """Take tokens from the bucket, which is fuller by `unused_us` first.
 
-        Return their number or, if the bucket is empty, minus the microseconds until it has one.
+        Return their number, and the microseconds until the bucket has another one.
         """
         arguments = named(
             client=client,
@@ -99,8 +101,8 @@ class RateLimiter:
             burst=self._burst,
             needed=needed,
             ahead=ahead,
-            unused=unused,
+            unused_us=unused_us,
         )
         with redis_errors():
-            tokens: int = await self._redis.run([self._prefix], [arguments])
-        return tokens
+            tokens, wait_us = await self._redis.run([self._prefix], [arguments])
+        return tokens, wait_us

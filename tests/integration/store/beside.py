@@ -266,12 +266,15 @@ class Beside:
         self.scripts.run("seen", {"worker": worker, "ahead_ms": ahead_ms or None})
         return int(self._note(f"seen {worker} {ahead_ms}", self.model.seen(worker, ahead_ms)))
 
-    def spend(self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0, unused: int = 0) -> int:
-        more = {"needed": needed, "ahead": ahead, "unused": unused}
+    def spend(
+        self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0, unused_us: int = 0
+    ) -> list[int]:
+        more = {"needed": needed, "ahead": ahead, "unused_us": unused_us}
         self.scripts.run("spend", {"client": client, "us_per_request": each_us, "burst": burst, **more})
-        return int(
-            self._note(f"spend {client} {each_us} {burst} {more}", self.model.spend(client, each_us, burst, **more))
+        answer: list[int] = self._note(
+            f"spend {client} {each_us} {burst} {more}", self.model.spend(client, each_us, burst, **more)
         )
+        return answer
 
     def elapse(self, ms: float) -> None:
         self.model.elapse(round(ms * 1000))

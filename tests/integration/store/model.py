@@ -631,18 +631,19 @@ class Model(States):
             self.clocks[worker] = ahead_ms
         return self.now_ms
 
-    def spend(self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0, unused: int = 0) -> int:
-        """A bucket of `burst` tokens, one of which comes back in each `each_us`; returns those taken, or -us."""
+    def spend(
+        self, client: str, each_us: float, burst: int, needed: int = 1, ahead: int = 0, unused_us: int = 0
+    ) -> list[int]:
+        """A bucket of `burst` tokens, one comes back in each `each_us`; returns those taken, and the us to the next."""
         missing_us: float = min(self.rates.get(client, (0, 0))[0] - self.now_us, burst * each_us)
-        missing_us = max(0, missing_us - unused * each_us)
+        missing_us = max(0, missing_us - unused_us)
         tokens = floor((burst * each_us - missing_us) / each_us)
-        if not tokens:
-            return -ceil(missing_us + each_us - burst * each_us)
         taken = min(tokens, needed)
         taken += min((tokens - taken) // 4, ahead)
         missing_us += taken * each_us
-        self.rates[client] = (round(self.now_us + missing_us), self.now_ms + ceil(missing_us / 1000) + MINUTE_MS)
-        return taken
+        if taken:
+            self.rates[client] = (round(self.now_us + missing_us), self.now_ms + ceil(missing_us / 1000) + MINUTE_MS)
+        return [taken, max(0, ceil(missing_us + each_us - burst * each_us))]
 
     # the steps that several share
 

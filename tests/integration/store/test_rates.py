@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -66,6 +67,35 @@ def test_a_burst_is_whole_also_if_a_token_is_no_whole_number_of_microseconds(
     servers: Services, prefix: str, per_second: float
 ) -> None:
     assert asyncio.run(passed(rates(servers, prefix, per_second, 40), 40)) == 40
+
+
+@asynccontextmanager
+async def slow_way_to(port: int, seconds: float) -> AsyncIterator[int]:
+    """A port from which every byte takes so long to another one, and as long back."""
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            await asyncio.sleep(seconds)
+            writer.write(data)
+        writer.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def test_requests_wait_for_one_call_though_it_takes_longer_than_a_token(tmp_path: Path) -> None:
+    async def at_once(port: int) -> int:
+        async with slow_way_to(port, 0.02) as slow:
+            one = RateLimiter(RedisSettings.model_validate({"url": redis_url(slow)}), per_second=100, burst=1)
+            assert await passed(one, 1) == 1
+            return sum(await asyncio.gather(*(passed(one, 1) for _ in range(100))))
+
+    with lone_valkey(tmp_path / "valkey") as port:
+        assert asyncio.run(at_once(port)) <= 2, "a hundred are counted by two calls, and the bucket has one token"
 
 
 def test_requests_at_once_are_counted_by_one_call(tmp_path: Path) -> None:

@@ -34,9 +34,8 @@ def test_a_worker_is_there_for_a_minute(beside: Beside) -> None:
 
 @pytest.mark.parametrize(("each_us", "burst"), [(40_000, 50), (1_000_000, 1), (2_500_000, 3), (333_333.5, 1)])
 def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: float, burst: int) -> None:
-    assert [beside.spend("ann", each_us, burst) for _ in range(burst)] == [1] * burst
-    assert all(beside.spend("ann", each_us, burst) < 0 for _ in range(2))
-    assert beside.spend("bob", each_us, burst) == 1
+    assert [beside.spend("ann", each_us, burst)[0] for _ in range(burst + 2)] == [1] * burst + [0] * 2
+    assert beside.spend("bob", each_us, burst)[0] == 1
     for us in (int(each_us) - 2, 1, 1, 1):
         beside.elapse(us / 1_000)
         beside.spend("ann", each_us, burst)
@@ -46,7 +45,9 @@ def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: flo
             beside.spend("ann", each_us, burst)
     beside.spend("ann", each_us, max(1, burst // 2))
     beside.elapse(-3_600_000)
-    assert beside.spend("ann", each_us, burst) > -each_us - 1, "a clock that is set back costs one whole bucket at most"
+    assert beside.spend("ann", each_us, burst)[1] < each_us + 1, (
+        "a clock that is set back costs one whole bucket at most"
+    )
     beside.elapse(each_us * burst / 1_000 + 70_000)
     beside.spend("ann", each_us, burst)
 
@@ -58,17 +59,17 @@ def test_a_bucket_holds_a_burst_and_fills_by_and_by(beside: Beside, each_us: flo
 def test_some_requests_take_their_tokens_at_once_and_a_quarter_of_the_rest_ahead(
     beside: Beside, burst: int, needed: int, ahead: int, taken: int
 ) -> None:
-    assert beside.spend("ann", 40_000, burst, needed, ahead) == taken
     left = burst - taken
-    assert beside.spend("ann", 40_000, burst, burst, ahead) == (left or -40_000)
+    assert beside.spend("ann", 40_000, burst, needed, ahead) == [taken, 0 if left else 40_000]
+    assert beside.spend("ann", 40_000, burst, burst, ahead) == [left, 40_000]
     beside.elapse(120)
-    assert beside.spend("ann", 40_000, burst, 2, ahead) == 2, "only of what is left are some taken ahead"
+    assert beside.spend("ann", 40_000, burst, 2, ahead) == [2, 0], "only of what is left are some taken ahead"
 
 
-def test_tokens_that_were_not_used_are_given_back_and_fill_no_more_than_the_bucket(beside: Beside) -> None:
-    assert beside.spend("ann", 40_000, 50, 2, 8) == 10
-    assert beside.spend("ann", 40_000, 50, 50, unused=8) == 48
+def test_the_bucket_gets_fuller_by_what_was_not_used_and_no_fuller_than_full(beside: Beside) -> None:
+    assert beside.spend("ann", 40_000, 50, 2, 8) == [10, 0]
+    assert beside.spend("ann", 40_000, 50, 50, unused_us=8 * 40_000) == [48, 40_000]
     beside.elapse(80)
-    assert beside.spend("ann", 40_000, 50, 10, unused=1) == 3, "two by the time, and one that was not used"
+    assert beside.spend("ann", 40_000, 50, 10, unused_us=50_000) == [3, 30_000]
     beside.elapse(60_000)
-    assert beside.spend("ann", 40_000, 50, 60, unused=8) == 50
+    assert beside.spend("ann", 40_000, 50, 60, unused_us=320_000) == [50, 40_000]
