@@ -75,7 +75,7 @@ async def slow_way_to(port: int, seconds: float) -> AsyncIterator[int]:
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds)  # the length of the way
             writer.write(data)
         writer.close()
 
