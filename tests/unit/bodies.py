@@ -1,10 +1,13 @@
 """Bodies in tests, in pieces of any size, and the refusals of them."""
 
 import gzip
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import assume
 from tests.builders import a_case, items_of
 
 from carecase_worker.batches.lines import LineSplitter
@@ -32,3 +35,24 @@ def refusal(splitter: Splitter, body: bytes, piece_bytes: int = 1 << 20) -> tupl
 
 
 NOTHING = (BatchFault.EMPTY, "The batch is empty. Send at least one CareCase.")
+
+
+def spoilt(items: list[Any], place: float, junk: bytes) -> bytes:
+    """Items as JSON, of which a byte at a place (from 0 to 1) is replaced with junk."""
+    whole = json.dumps(items).encode()
+    cut = int(place * len(whole))
+    return whole[:cut] + junk + whole[cut + 1 :]
+
+
+def require_split_as_json(body: bytes) -> None:
+    """Check that a body is split into the items that a JSON parser finds, or refused if that finds no array of some."""
+    assume(b"\\ud" not in body)  # what becomes of half a surrogate pair has a test of its own
+    try:
+        parsed = json.loads(body, parse_constant=lambda _: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        parsed = None
+    try:
+        split = [json.loads(bytes(raw)) for raw in items_of(body, ArraySplitter(20), 7)]
+    except BatchRefused:
+        split = None
+    assert split == (parsed if isinstance(parsed, list) and parsed else None)

@@ -5,9 +5,10 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW, chunks_of, items_of
+from tests.unit.bodies import require_split_as_json, spoilt
 
 from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
 from carecase_worker.batches.lines import LineSplitter
@@ -60,19 +61,7 @@ def test_an_array_is_split_the_same_however_it_comes_in(
 @settings(max_examples=120)
 @given(items=ITEMS, place=st.floats(0, 1), junk=st.sampled_from([b"", b",", b"}", b"]", b'"', b"x", b"[", b"{"]))
 def test_what_is_no_json_array_is_refused_however_it_comes_in(items: list[Any], place: float, junk: bytes) -> None:
-    whole = json.dumps(items).encode()
-    cut = int(place * len(whole))
-    body = whole[:cut] + junk + whole[cut + 1 :]
-    assume(b"\\ud" not in body)  # what becomes of half a surrogate pair has a test of its own
-    try:
-        parsed = json.loads(body, parse_constant=lambda _: 1 / 0)
-    except (ValueError, ZeroDivisionError):
-        parsed = None
-    try:
-        split = [json.loads(bytes(raw)) for raw in items_of(body, ArraySplitter(20), 7)]
-    except BatchRefused:
-        split = None
-    assert split == (parsed if isinstance(parsed, list) and parsed else None)
+    require_split_as_json(spoilt(items, place, junk))
 
 
 @given(st.lists(JSON, min_size=2), st.integers(1, 40))

@@ -5,9 +5,10 @@ from array import array
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import items_of
+from tests.unit.bodies import require_split_as_json, spoilt
 
 from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
 from carecase_worker.batches.item_runs import ItemRun, WaitingRuns
@@ -82,19 +83,7 @@ def test_items_that_come_in_runs_are_cut_as_they_are_one_by_one(
     st.lists(CASE, min_size=1, max_size=12), st.floats(0, 1), st.sampled_from([b"", b",", b"}", b"]", b'"', b"x", b"{"])
 )
 def test_a_run_is_taken_of_nothing_but_json(items: list[Any], place: float, junk: bytes) -> None:
-    whole = json.dumps(items).encode()
-    at = int(place * len(whole))
-    body = whole[:at] + junk + whole[at + 1 :]
-    assume(b"\\ud" not in body)
-    try:
-        parsed = json.loads(body, parse_constant=lambda _: 1 / 0)
-    except (ValueError, ZeroDivisionError):
-        parsed = None
-    try:
-        split = [json.loads(bytes(raw)) for raw in items_of(body, ArraySplitter(20), 7)]
-    except BatchRefused:
-        split = None
-    assert split == (parsed if isinstance(parsed, list) and parsed else None)
+    require_split_as_json(spoilt(items, place, junk))
 
 
 @pytest.mark.parametrize("piece_bytes", [1_000, 64 << 10])

@@ -1,12 +1,12 @@
 """Cutting of a batch's items into chunks of bounded count and size."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from carecase_worker.batches.item_runs import ItemRun, WaitingRuns
+from carecase_worker.batches.item_runs import ItemRun, WaitingRuns, array_of
 from carecase_worker.batches.line_numbers import LineRuns, NumberedItems, runs_of_lines
 from carecase_worker.cases.care_case import KEY
 from carecase_worker.cases.validation import key_of
@@ -146,7 +146,7 @@ def _chunk_of(items: Sequence[msgspec.Raw], first: int, bounds: ChunkLimits) -> 
     kept: Sequence[bytes | msgspec.Raw] = items
     if sum(sizes) > bounds.size or max(sizes) > bounds.item_size:
         kept = _within_bounds(items, bounds, refused)
-    text = _array(kept)
+    text = array_of(kept)
     _require_utf8(text, first)
     return Chunk(first, len(kept), text, refused)
 
@@ -172,10 +172,6 @@ def _key_alone(item: msgspec.Raw) -> bytes:
     """Reduce an item that is too large to an object with only its case key, for its outcome; null without a key."""
     key = key_of(item)
     return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
-
-
-def _array(items: Iterable[bytes | msgspec.Raw]) -> bytes:
-    return b"[%b]" % b",".join(items)
 
 
 def _require_utf8(text: bytes, first: int) -> None:

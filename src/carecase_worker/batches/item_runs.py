@@ -28,6 +28,11 @@ def plain_keys(items: bytes) -> "array[int]":
     return array("I", [item.case_Key % UINT32 for item in _KEYS.decode(items)])
 
 
+def array_of(items: Iterable[bytes | memoryview | msgspec.Raw]) -> bytes:
+    """Return items as a JSON array."""
+    return b"[%b]" % b",".join(items)
+
+
 def without_blanks(items: Sequence[msgspec.Raw], size: int) -> Sequence[msgspec.Raw]:
     """Return items that are parts of a text of so many bytes, as copies if they would keep many blanks in memory."""
     return [item.copy() for item in items] if 2 * sum(map(len, items)) < size else items
@@ -77,10 +82,8 @@ class ItemRun(Sequence[msgspec.Raw]):
 
     def split(self, count: int) -> "tuple[ItemRun, ItemRun]":
         """Return the first `count` items and the others, as two runs; this parses the text."""
-        items = self._items()
-        parts = zip((items[:count], items[count:]), (self.keys[:count], self.keys[count:]), strict=True)
-        first, rest = (ItemRun(_array_of(some), keys) for some, keys in parts)
-        return first, rest
+        items, keys = self._items(), self.keys
+        return ItemRun(array_of(items[:count]), keys[:count]), ItemRun(array_of(items[count:]), keys[count:])
 
     def _items(self) -> list[msgspec.Raw]:
         if self._raw is None:
@@ -116,7 +119,7 @@ class WaitingRuns:
         keys = array("I")
         for run in taken:
             keys += run.keys
-        return ItemRun(_array_of(run.inner for run in taken), keys)
+        return ItemRun(array_of(run.inner for run in taken), keys)
 
     def drain(self) -> Sequence[msgspec.Raw]:
         """Remove all runs; return their items one by one."""
@@ -130,7 +133,3 @@ class WaitingRuns:
         self.count -= len(run)
         self.size -= run.size
         return run
-
-
-def _array_of(items: Iterable[bytes | memoryview | msgspec.Raw]) -> bytes:
-    return b"[%b]" % b",".join(items)

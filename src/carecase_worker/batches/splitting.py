@@ -64,16 +64,17 @@ class ArraySplitter:
     """A splitter of a JSON array; it searches for items once per `window_bytes` received.
 
     An item longer than twice `item_bytes` is truncated to a prefix that is longer than `item_bytes` and not JSON.
+    `in_runs`: for a receiver that cuts chunks; one that needs each item would have it parsed twice.
     """
 
-    def __init__(self, window_bytes: int = WINDOW_BYTES, item_bytes: int = ITEM_BYTES) -> None:
+    def __init__(self, window_bytes: int = WINDOW_BYTES, item_bytes: int = ITEM_BYTES, in_runs: bool = True) -> None:
         self._window_bytes = self._look_at = window_bytes
         self._max_buffered_bytes = 2 * item_bytes
         self._rest = b""
         self._offset = 0
         self._is_open = self._is_closed = False
         self._has_given = False
-        self._tries_runs = True  # until items of a window have no plain keys
+        self._tries_runs = in_runs  # until items of a window have no plain keys
         self._item_bytes = item_bytes
         self._passage: Passage | None = None
         self._allowance = Allowance()

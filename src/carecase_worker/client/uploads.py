@@ -103,7 +103,7 @@ class BatchBuffer:
         """Cut the batch into batches of `items` items."""
         self.upload()
         part = BatchBuffer(self.first, self._whole_sent)
-        for number, item in enumerate(split(_pieces(self._file, nothing_sent), ArraySplitter())):
+        for number, item in enumerate(split(_pieces(self._file, nothing_sent), ArraySplitter(in_runs=False))):
             if part.items == items:
                 yield part
                 part = BatchBuffer(self.first + number, self._whole_sent)

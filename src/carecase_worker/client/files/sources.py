@@ -91,7 +91,9 @@ def items_of(source: Source) -> Iterator[bytes]:
     with opened(source) as (file, name), reading_of(name):
         _, decoded = _decoded(file)
         head = _head(decoded, name)
-        splitter: Splitter = LineSplitter() if media_type_of(head) == "application/x-ndjson" else ArraySplitter()
+        splitter: Splitter = (
+            LineSplitter() if media_type_of(head) == "application/x-ndjson" else ArraySplitter(in_runs=False)
+        )
         rest = iter(lambda: decoded.read(_PIECE_BYTES), b"")
         yield from split(chain((head,), rest), splitter)
 
