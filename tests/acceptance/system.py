@@ -31,6 +31,8 @@ PR_SET_PDEATHSIG = 1
 COMMAND = (sys.executable, "-m", "carecase_worker")
 NO_RATE = "[intake]\nrate_per_second = 0\nrefusal_hold_seconds = 0.001\n"
 """Tests ask more often than clients may; test_rate.py has a system with the rate of the contract."""
+_EVERY_LOG_LINE = "log_unknown_per_second = 1_000_000\n"
+"""They read metrics again and again, without credentials, and may look for the log line of a request after that."""
 
 
 def run(
@@ -170,14 +172,14 @@ def give_ports(place: Path) -> dict[str, str]:
 
 @contextmanager
 def running(place: Path, *options: str, command: Sequence[str] = COMMAND, **variables: str) -> Iterator[System]:
-    """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate.
+    """Run `carecase up` in a directory; stop it at the end, cleanly. Without --config it knows no rate and logs all.
 
     It has ports that nobody else takes, unless TMPDIR is among the variables: then it chooses as users have it.
     """
     if "TMPDIR" not in variables:
         variables = give_ports(place) | variables
     if "--config" not in options:
-        (place / "no-rate.toml").write_text(NO_RATE)
+        (place / "no-rate.toml").write_text(NO_RATE + _EVERY_LOG_LINE)
         options = (*options, "--config", "no-rate.toml")
     output = (place / "up.log").open("w")
     environment = {**process_environment(), **variables}

@@ -172,6 +172,18 @@ def test_a_redis_that_hangs_refuses_nobody_and_is_left_alone_for_a_second() -> N
         assert 1 <= connections(silent) <= 1 + monotonic() - began
 
 
+def test_of_requests_that_wait_together_for_a_redis_that_hangs_one_call_waits() -> None:
+    async def at_once(url: str) -> int:
+        one = RateLimiter(RedisSettings.model_validate({"url": url}), 1, 1)
+        return sum(await asyncio.gather(*(passed(one, 1) for _ in range(1_000))))
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = monotonic()
+        assert asyncio.run(at_once(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")) == 1_000
+        silent.setblocking(False)
+        assert 1 <= connections(silent) <= 1 + monotonic() - began
+
+
 def connections(server: socket.socket) -> int:
     """How many have been made to a server that accepted none."""
     count = 0
