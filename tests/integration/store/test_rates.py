@@ -109,6 +109,30 @@ def test_requests_at_once_are_counted_by_one_call(tmp_path: Path) -> None:
     assert calls <= 5
 
 
+def test_a_busy_client_costs_fewer_calls_than_requests(tmp_path: Path) -> None:
+    with lone_valkey(tmp_path / "valkey") as port:
+        one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=0.01, burst=1_000)
+        assert asyncio.run(passed(one, 300)) == 300
+        assert redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"] < 300
+
+
+def test_tokens_that_a_client_prefetched_and_did_not_use_are_not_lost(servers: Services, prefix: str) -> None:
+    async def spend() -> int:
+        one = rates(servers, prefix, 0.01, 50)
+        at_once = await passed(one, 12)
+        await asyncio.sleep(0.15)  # until prefetched tokens are too old
+        return at_once + await passed(one, 80)
+
+    assert asyncio.run(spend()) == 50
+
+
+def test_a_redis_that_is_full_counts_requests(tmp_path: Path) -> None:
+    with lone_valkey(tmp_path / "valkey") as port:
+        redis.Redis.from_url(redis_url(port)).config_set("maxmemory", 1)
+        one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=0.01, burst=50)
+        assert asyncio.run(passed(one, 80)) == 50
+
+
 def test_requests_at_the_same_time_are_counted_each(servers: Services, prefix: str) -> None:
     async def at_once() -> int:
         one = rates(servers, prefix, 0.01, 50)
