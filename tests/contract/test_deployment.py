@@ -144,7 +144,7 @@ def test_redis_keeps_what_it_accepts() -> None:
 
 
 def test_what_must_last_lies_in_a_volume_where_its_writer_writes() -> None:
-    """Valkey's image writes to /data; PostgreSQL's, from 18 on, to a directory of its version in /var/lib/postgresql."""
+    """Valkey's image writes to /data; PostgreSQL's, from 18 on, to one of its version in /var/lib/postgresql."""
     services = COMPOSE["services"]
     directory = services["intake"]["environment"]["CARECASE_AUDIT_DIRECTORY"]
     assert services["redis"]["volumes"] == ["redis:/data"]

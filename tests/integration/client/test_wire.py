@@ -130,11 +130,28 @@ def test_without_blocking_cases_may_come_from_anywhere_where_they_may_with_it(tm
 def test_of_more_than_the_service_validates_at_once_each_part_is_counted_on() -> None:
     parts = [items(*[(n, 200, "Valid") for n in range(20_000)]), items((20_000, 422, "no"))]
     with answering(*parts) as peer, connect(peer.url) as client:
-        results = list(client.validate({"case_Key": n} for n in range(20_001)))
-    assert peer.calls == ["PUT /care-cases-batch?validateOnly=true"] * 2
+        results = list(client.validate(({"case_Key": n} for n in range(20_001)), 7))
+    assert peer.calls == ["PUT /care-plans/7/cases-batch?validateOnly=true"] * 2
     assert [len(json.loads(one.body)) for one in peer.received] == [20_000, 1]
     assert [one.index for one in results] == list(range(20_001))
     assert results[-1] == ItemResult(20_000, 20_000, 422, "no")
+
+
+def test_at_the_end_of_its_block_a_client_of_either_kind_has_closed_its_connections() -> None:
+    """Else a process that makes one for each batch has as many connections."""
+
+    async def leave(url: str) -> None:
+        async with connect_async(url) as client:
+            await client.job(JOB)
+        with pytest.raises(RuntimeError, match="has been closed"):
+            await client.job(JOB)
+
+    with answering(job_reply(), job_reply()) as peer:
+        asyncio.run(leave(peer.url))
+        with connect(peer.url) as client:
+            client.job(JOB)
+        with pytest.raises(RuntimeError, match="has been closed"):
+            client.job(JOB)
 
 
 def test_a_batch_is_sent_whole_again_after_a_refusal() -> None:
