@@ -167,6 +167,15 @@ def test_a_server_has_time_to_read_what_it_has_before_it_is_ill() -> None:
         assert COMPOSE["services"][name]["healthcheck"]["start_period"] == "300s"
 
 
+def test_postgresql_logs_no_statement_and_nothing_that_a_constraint_says() -> None:
+    _, *options = COMPOSE["services"]["postgres"]["command"]
+    assert set(zip(options[::2], options[1::2], strict=True)) == {
+        ("-c", "log_min_messages=fatal"),
+        ("-c", "log_min_error_statement=panic"),
+        ("-c", "log_error_verbosity=terse"),
+    }
+
+
 def test_its_users_of_redis_may_do_what_the_service_needs_and_no_more(tmp_path: Path, secrets: Path) -> None:
     redis = COMPOSE["services"]["redis"]
     (script,) = redis["command"]

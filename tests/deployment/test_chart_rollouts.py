@@ -63,6 +63,17 @@ def test_a_pod_is_placed_and_completed_as_the_values_say(role: str) -> None:
         )
 
 
+@pytest.mark.parametrize("role", SERVING)
+def test_a_file_that_a_setting_names_is_mounted_where_it_is_named(role: str) -> None:
+    release = rendered("production")
+    for pod in release.pods(role):
+        mounts = {mount["mountPath"]: mount["name"] for mount in pod.container["volumeMounts"]}
+        named = release.settings(pod).get("redis", {}).get("ca_file", "/etc/redis-ca/ca.crt")
+        volumes = {volume["name"]: volume for volume in pod.spec["volumes"]}
+        assert volumes[mounts[named.rpartition("/")[0]]]["configMap"] == {"name": "redis-ca"}
+        assert mounts["/tmp"] == "tmp", "all else cannot be written to"
+
+
 def test_a_migration_has_the_time_that_the_values_say_and_knows_it() -> None:
     release = rendered("minimal", "migration: {deadlineSeconds: 1800, backoffLimit: 1}")
     job = release.one("Job", "carecase-migration")["spec"]

@@ -155,3 +155,19 @@ def test_a_header_that_does_not_fit_is_refused_without_its_names(text: bytes) ->
         items_of(text, RowSplitter(NAMES_OF_FIELDS), 1 << 20)
     assert HEADERS[text] in str(raised.value)
     assert "Meyer" not in str(raised.value)
+
+
+def test_a_line_that_names_the_delimiter_is_to_be_skipped_with_those_before_it() -> None:
+    mapping = mapped(columns={"k": "case_Key"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}, skipped_lines=1)
+    text = refused(b"Export\nsep=;\nk;i\n1;2\n", mapping)
+    assert text.startswith("Line 2 names the delimiter")
+    assert text.endswith("or use a mapping with skipped_lines = 2.")
+
+
+def test_a_file_may_have_a_thousand_columns_and_no_more() -> None:
+    mapping = mapped(
+        columns={"k": "case_Key"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}, other_columns="ignore"
+    )
+    header, row = b"k" + b",x" * 999, b"1" + b"," * 999
+    assert cases(header + b"\n" + row + b"\n", mapping) == [ROW]
+    assert refused(header + b",x\n" + row + b",\n", mapping).startswith("Line 1 has more than 1000 columns.")

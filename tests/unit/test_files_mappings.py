@@ -29,6 +29,12 @@ def test_the_key_may_be_a_constant_and_a_last_row_is_then_no_total() -> None:
     assert cases(b"r\nTotal\n", mapping) == [{**ROW, "case_Reason": "Total"}]
 
 
+def test_each_constant_is_of_its_own_field_whatever_their_order() -> None:
+    constants = {"do_Not_Contact": True, "case_Status": "OPEN", "carePlan_Key": 5, "case_ID": "A"}
+    mapping = mapped(columns={"k": "case_Key"}, constants=constants)
+    assert cases(b"k\n1\n2\n", mapping) == [{"case_Key": key, **constants} for key in (1, 2)]
+
+
 @pytest.mark.parametrize("key", [7, -5])
 def test_a_last_row_with_a_key_is_no_total_whatever_its_other_cells_say(key: int) -> None:
     mapping = mapped(
@@ -117,6 +123,7 @@ GOOD = {"case_Key": "1", "carePlan_Key": "2", "do_Not_Contact": "3"}
         ({"constants": {"case_Priority": True}}, "constants", "of the type int32"),
         ({"constants": {"nothing": 1}}, "constants", "is not a field"),
         ({"date_formats": ["%d/%m/%Y", "%m/%d/%Y"]}, "date_formats", "may both fit one text"),
+        ({"date_formats": ["%d.%m.%y", "%y.%m.%d"]}, "date_formats", "%d.%m.%y and %y.%m.%d may both fit one text"),
         ({"date_formats": ["%d/%m"]}, "date_formats", "must have a year"),
         ({"date_formats": ["%Y-%m-%d %q"]}, "date_formats", "%q"),
         ({"date_formats": ["%Y-%m-%d%"]}, "date_formats", "ends with a % alone"),
