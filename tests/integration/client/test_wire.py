@@ -137,23 +137,6 @@ def test_of_more_than_the_service_validates_at_once_each_part_is_counted_on() ->
     assert results[-1] == ItemResult(20_000, 20_000, 422, "no")
 
 
-def test_at_the_end_of_its_block_a_client_of_either_kind_has_closed_its_connections() -> None:
-    """Else a process that makes one for each batch has as many connections."""
-
-    async def leave(url: str) -> None:
-        async with connect_async(url) as client:
-            await client.job(JOB)
-        with pytest.raises(RuntimeError, match="has been closed"):
-            await client.job(JOB)
-
-    with answering(job_reply(), job_reply()) as peer:
-        asyncio.run(leave(peer.url))
-        with connect(peer.url) as client:
-            client.job(JOB)
-        with pytest.raises(RuntimeError, match="has been closed"):
-            client.job(JOB)
-
-
 def test_a_batch_is_sent_whole_again_after_a_refusal() -> None:
     refusals = problem(503, retry_after="0"), Reply(502, b"", {"retry-after": "0"})
     with answering(*refusals, accepted()) as peer, connect(peer.url) as client:
