@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from carecase_worker.settings.loading import load
+from carecase_worker.settings.sections.flower import FlowerSettings
 from carecase_worker.store.redis.acl import APP, FLOWER, app_rules, flower_rules
 
 ROOT = Path(__file__).parent.parent.parent
@@ -142,6 +143,39 @@ def test_redis_keeps_what_it_accepts() -> None:
         assert needed in command
 
 
+def test_what_must_last_lies_in_a_volume_where_its_writer_writes() -> None:
+    """Valkey's image writes to /data; PostgreSQL's, from 18 on, to one of its version in /var/lib/postgresql."""
+    services = COMPOSE["services"]
+    directory = services["intake"]["environment"]["CARECASE_AUDIT_DIRECTORY"]
+    assert services["redis"]["volumes"] == ["redis:/data"]
+    assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
+    assert services["intake"]["volumes"] == [f"audit:{directory}"]
+    assert services["doctor"]["volumes"] == [
+        f"audit:{services['doctor']['environment']['CARECASE_AUDIT_DIRECTORY']}:ro"
+    ]
+    assert COMPOSE["volumes"].keys() == {"redis", "postgres", "audit", "proxy"}
+
+
+def test_what_serves_comes_back_and_a_command_that_has_ended_does_not() -> None:
+    for name, service in COMPOSE["services"].items():
+        assert service["restart"] == ("no" if name in ONCE else "unless-stopped"), name
+    assert all(COMPOSE["services"][name]["init"] for name in OURS), "else SIGTERM during a start is not heard"
+
+
+def test_a_server_has_time_to_read_what_it_has_before_it_is_ill() -> None:
+    for name in ("redis", "postgres"):
+        assert COMPOSE["services"][name]["healthcheck"]["start_period"] == "300s"
+
+
+def test_postgresql_logs_no_statement_and_nothing_that_a_constraint_says() -> None:
+    _, *options = COMPOSE["services"]["postgres"]["command"]
+    assert set(zip(options[::2], options[1::2], strict=True)) == {
+        ("-c", "log_min_messages=fatal"),
+        ("-c", "log_min_error_statement=panic"),
+        ("-c", "log_error_verbosity=terse"),
+    }
+
+
 def test_its_users_of_redis_may_do_what_the_service_needs_and_no_more(tmp_path: Path, secrets: Path) -> None:
     redis = COMPOSE["services"]["redis"]
     (script,) = redis["command"]
@@ -168,6 +202,8 @@ def test_no_health_check_is_fooled() -> None:
         if "healthcheck" in service
     }
     assert "--host 127.0.0.1" in checks["postgres"][1]
+    assert "/livez'" in checks["intake"][1], "no restart brings back what is away"
+    assert f"/{FlowerSettings.model_validate({}).url_prefix}/healthcheck'" in checks["flower"][1]
     assert all(check[0] == "CMD-SHELL" or " " not in "".join(check) for check in checks.values())
     assert checks["worker"] == ["CMD", "carecase", "worker", "--check"], (
         "a worker is well if it works, whoever else does"
@@ -197,6 +233,7 @@ def test_whoever_is_stopped_has_time_to_end_what_it_does(secrets: Path) -> None:
     settings = load(environment=environment_of("worker", secrets))
     assert int(graces["worker"][:-1]) > settings.worker.chunk_deadline.total_seconds() + 10
     assert int(graces["intake"][:-1]) > 10, "uvicorn's graceful shutdown"
+    assert int(graces["proxy"][:-1]) > settings.intake.max_wait.total_seconds(), "a held answer passes through it"
     assert graces["redis"] == graces["postgres"] == "60s"
     assert all(graces.values()), "Podman's API kills at once whoever has none"
 

@@ -45,6 +45,34 @@ def test_each_role_reaches_what_its_part_needs() -> None:
     assert _egress(extra, "carecase-worker")[-1] == {"ports": [{"port": 4317}]}
 
 
+@pytest.mark.parametrize("role", [*SERVING, "migration"])
+def test_names_are_asked_for_at_the_clusters_own_server_and_by_tcp_too(role: str) -> None:
+    """An answer that fits no datagram is asked for again by TCP."""
+    dns, *_ = _egress(rendered("minimal"), f"carecase-{role}")
+    assert [(port["port"], port["protocol"]) for port in dns["ports"]] == [(53, "UDP"), (53, "TCP")]
+    (peer,) = dns["to"]
+    assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
+
+
+def test_who_is_named_is_let_in_and_beside_them_the_test_of_helm() -> None:
+    def let_in(role: str) -> list[Object]:
+        (rule,) = release.one("NetworkPolicy", f"carecase-{role}")["spec"]["ingress"]
+        assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
+        peers: list[Object] = rule["from"]
+        return peers
+
+    def named(peers: list[Object]) -> list[str]:
+        return [one["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for one in peers]
+
+    release = rendered("production")
+    *peers, own = let_in("intake")
+    assert named(peers) == ["gateways", "monitoring"]
+    (test,) = release.pods("test")
+    assert own["podSelector"]["matchLabels"].items() <= test.metadata["labels"].items()
+    assert named(let_in("worker")) == ["monitoring"]
+    assert named(let_in("flower")) == ["operators"]
+
+
 def test_a_worker_reaches_the_internet_for_webhooks_and_inside_what_is_permitted() -> None:
     (rule,) = [
         one
@@ -69,6 +97,20 @@ def test_nobody_opens_flower_unless_it_is_wanted() -> None:
     assert rendered("minimal").one("NetworkPolicy", "carecase-flower")["spec"]["ingress"] == []
     (rule,) = rendered("production").one("NetworkPolicy", "carecase-flower")["spec"]["ingress"]
     assert rule["from"]
+
+
+def test_the_way_in_is_as_the_values_say() -> None:
+    ingress = rendered("rabbitmq-jwks").one("Ingress", "carecase-intake")
+    assert ingress["spec"]["ingressClassName"] == "nginx"
+    assert ingress["spec"]["tls"] == [{"secretName": "carecase-tls", "hosts": ["carecase.example.org"]}]
+    assert ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-read-timeout"] == "75"
+    release = rendered("production", "intake: {service: {port: 8000}}")
+    route = release.one("HTTPRoute", "carecase-intake")["spec"]
+    assert route["parentRefs"] == [{"name": "public", "namespace": "gateways", "sectionName": "https"}]
+    assert route["hostnames"] == ["carecase.example.org"]
+    (rule,) = route["rules"]
+    assert rule["timeouts"] == {"request": "0s"}, "a large body takes longer than a gateway's default"
+    assert rule["backendRefs"] == [{"name": "carecase-intake", "port": 8000}]
 
 
 def _let_in(release: Rendered) -> list[str]:

@@ -24,8 +24,15 @@ def test_prometheus_scrapes_intakes_and_workers_by_their_services() -> None:
         (endpoint,) = monitor["spec"]["endpoints"]
         assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
         assert endpoint["path"] in DESCRIBED
+        assert (endpoint["interval"], endpoint["scrapeTimeout"]) == ("15s", "10s")
+        assert monitor["spec"]["namespaceSelector"] == {"matchNames": [NAMESPACE]}, (
+            "another release is watched by its own"
+        )
         assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": monitor["metadata"]["name"]}]
     assert {one["metadata"]["name"] for one in release.of("ServiceMonitor")} == {"carecase-intake", "carecase-worker"}
+    assert release.one("ServiceMonitor", "carecase-worker")["spec"]["podTargetLabels"] == ["worker-group"]
+    workers = release.one("Service", "carecase-worker")["spec"]
+    assert workers["publishNotReadyAddresses"], "a worker that is not ready is one to look at"
 
 
 def test_keda_asks_for_the_open_items_of_the_groups_databases() -> None:
@@ -36,6 +43,19 @@ def test_keda_asks_for_the_open_items_of_the_groups_databases() -> None:
     assert trigger["metadata"]["threshold"] == "100000"
     assert release.one("Service", "carecase-intake")
     assert query.count("(") == query.count(")")
+    assert re.search(r"\* on \(database\) \(1 - max by \(database\) \(carecase_database_away\{", query), (
+        "no worker brings it back"
+    )
+
+
+def test_without_an_answer_of_prometheus_keda_keeps_as_many_workers_as_the_values_say() -> None:
+    more = "worker: {autoscaling: {keda: {authenticationRef: prometheus, fallbackReplicas: 3}}}"
+    scaler = rendered("production", more).one("ScaledObject", "carecase-worker-default")["spec"]
+    (trigger,) = scaler["triggers"]
+    assert trigger["metadata"]["ignoreNullValues"] == "false", "no series is no answer, and not no work"
+    assert trigger["authenticationRef"] == {"name": "prometheus"}
+    assert scaler["fallback"] == {"failureThreshold": 4, "replicas": 3}
+    assert scaler["pollingInterval"] == 15
 
 
 @pytest.mark.parametrize("source", ["rules", "query"])

@@ -9,6 +9,7 @@ import pytest
 from tests.deployment.units import ROOT, UNITS, lines
 from tests.needs import need
 
+from carecase_worker.intake.limits.descriptors import descriptors_fault
 from carecase_worker.settings.loading import load
 from carecase_worker.settings.model import Settings
 
@@ -170,6 +171,23 @@ def test_whoever_is_stopped_has_time_to_end_what_it_does(tmp_path: Path) -> None
     assert int(of_worker) > settings("carecase-worker@", tmp_path).worker.chunk_deadline.total_seconds() + 10
     assert int(of_intake) > 10, "uvicorn's graceful shutdown"
     assert lines("carecase-worker@", "KillMode") == ["mixed"], "the pool ends what it has in hand"
+
+
+@pytest.mark.parametrize("unit", [unit for unit in SECRETS if unit != "carecase-migrate"])
+def test_what_serves_comes_back_however_it_ended_and_goes_with_the_others(unit: str) -> None:
+    assert lines(unit, "Restart") == ["always"]
+    assert lines(unit, "StartLimitIntervalSec") == ["0"], "Redis may be away for longer than five tries"
+    assert lines(unit, "PartOf") == lines(unit, "WantedBy") == ["carecase.target"]
+
+
+def test_an_intake_may_have_a_descriptor_for_each_connection(tmp_path: Path) -> None:
+    (most,) = lines("carecase-intake", "LimitNOFILE")
+    assert descriptors_fault(settings("carecase-intake", tmp_path).intake.max_connections, int(most)) == ""
+
+
+def test_what_is_written_is_for_its_user_alone() -> None:
+    assert all(lines(unit, "UMask") == ["0077"] for unit in SECRETS)
+    assert lines("carecase-intake", "StateDirectoryMode") == ["0700"]
 
 
 def test_flower_reaches_this_machine_only() -> None:

@@ -88,6 +88,24 @@ def test_a_mark_that_contradicts_the_encoding_is_refused_before_texts_become_wro
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
+@pytest.mark.parametrize(
+    ("encoding", "broken"), [("utf-8", b"\xff"), ("utf-16", b"\x00\xdc"), ("windows-1252", b"\x81")]
+)
+def test_bytes_that_are_not_of_the_encoding_are_refused_with_the_line_that_a_reader_counts(
+    encoding: str, broken: bytes, piece_bytes: int
+) -> None:
+    """In UTF-16, a letter of Gurmukhi such as U+0A15 has the byte of a line feed, and is none."""
+    letters = "Ü" if encoding == "windows-1252" else "\u0a15\u0a16"
+    mapping = mapped(
+        columns={"k": "case_Key", "i": "case_ID"},
+        encoding=encoding,
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )
+    text = f"k,i\n1,{letters}\n2,{letters}".encode(encoding) + broken + "\n".encode(encoding)[-2:]
+    assert refused(text, mapping, piece_bytes).startswith(f"Line 3 is not {encoding}. ")
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_mark_within_a_file_is_refused_where_it_begins_a_line(encoding: str, piece_bytes: int) -> None:
     """It would shift the fields of a line of fixed width; elsewhere it is a character of the text."""
@@ -137,3 +155,19 @@ def test_a_header_that_does_not_fit_is_refused_without_its_names(text: bytes) ->
         items_of(text, RowSplitter(NAMES_OF_FIELDS), 1 << 20)
     assert HEADERS[text] in str(raised.value)
     assert "Meyer" not in str(raised.value)
+
+
+def test_a_line_that_names_the_delimiter_is_to_be_skipped_with_those_before_it() -> None:
+    mapping = mapped(columns={"k": "case_Key"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}, skipped_lines=1)
+    text = refused(b"Export\nsep=;\nk;i\n1;2\n", mapping)
+    assert text.startswith("Line 2 names the delimiter")
+    assert text.endswith("or use a mapping with skipped_lines = 2.")
+
+
+def test_a_file_may_have_a_thousand_columns_and_no_more() -> None:
+    mapping = mapped(
+        columns={"k": "case_Key"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}, other_columns="ignore"
+    )
+    header, row = b"k" + b",x" * 999, b"1" + b"," * 999
+    assert cases(header + b"\n" + row + b"\n", mapping) == [ROW]
+    assert refused(header + b",x\n" + row + b",\n", mapping).startswith("Line 1 has more than 1000 columns.")

@@ -25,7 +25,7 @@ from tests.client_answers import (
 from carecase_worker.client.documents import Job
 from carecase_worker.client.exchange.steps import Delay, NoResponse, Reply, Request
 from carecase_worker.client.exchange.verdicts import RetryPolicy
-from carecase_worker.errors import ServiceBusy, ServiceUnreachable
+from carecase_worker.errors import JobUnknown, ServiceBusy, ServiceUnreachable
 
 
 def test_every_try_of_a_batch_has_the_same_idempotency_key() -> None:
@@ -118,6 +118,15 @@ def test_every_try_of_a_retry_has_the_same_idempotency_key() -> None:
     assert [(one.method, one.path) for one in requests] == [("POST", f"/jobs/{JOB}/retry")] * 2
     assert len({one.headers["Idempotency-Key"] for one in requests}) == 1
     assert isinstance(again, Job)
+
+
+def test_a_purge_whose_answer_was_lost_has_succeeded_and_one_of_a_job_that_never_was_has_not() -> None:
+    hands = Hands()
+    steps, _ = play(calls_of(hands).purge(JOB), [LOST, problem(410)], hands)
+    requests = [step for step in steps if isinstance(step, Request)]
+    assert [(one.method, one.parameters) for one in requests] == [("DELETE", {"purge": "true"})] * 2
+    with pytest.raises(JobUnknown, match="Check the job's id and the URL"):
+        play(calls_of(hands).purge(JOB), [problem(404)], hands)
 
 
 def test_a_call_is_given_up_once_it_is_in_trouble_for_too_long() -> None:

@@ -40,6 +40,26 @@ def test_a_null_token_of_digits_is_no_number() -> None:
     assert cases(b"k,p\n1,3\n2,99\n", mapping) == [{**ROW, "case_Priority": 3}, {**ROW, "case_Key": 2}]
 
 
+@pytest.mark.parametrize("token", ["-", " ", "- "])
+def test_a_null_token_is_one_with_the_blanks_that_it_has_and_with_others_around_it(token: str) -> None:
+    mapping = mapped(
+        columns={"k": "case_Key", "p": "case_Priority"}, null_tokens=[token],
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )  # fmt: skip
+    assert cases(f"k,p\n1,{token}\n".encode(), mapping) == [ROW]
+    padded = cases(f"k,p\n1, {token} \n".encode(), mapping)
+    assert padded == [ROW if token == "-" else {**ROW, "case_Priority": token.strip()}]
+
+
+def test_tokens_of_truth_are_known_in_capitals_too() -> None:
+    mapping = mapped(
+        columns={"k": "case_Key", "n": "do_Not_Contact"}, true_tokens=["gemäß"], false_tokens=["Nein"],
+        constants={"carePlan_Key": 5},
+    )  # fmt: skip
+    said = cases("k,n\n1,GEMÄSS\n1,gemäß\n1,NEIN\n1,ja\n".encode(), mapping)
+    assert [case["do_Not_Contact"] for case in said] == [True, True, False, "ja"]
+
+
 def test_blanks_around_a_date_time_are_no_part_of_it() -> None:
     text = b"case_Key,carePlan_Key,do_Not_Contact,case_Start_Date\n1,5,false, 2026-02-05T01:00:00Z \n2,5,false,\n"
     assert cases(text) == [{**ROW, "case_Start_Date": "2026-02-05T01:00:00Z"}, {**ROW, "case_Key": 2}]

@@ -86,6 +86,10 @@ def test_a_mistake_is_reported_with_its_setting(settings: dict[str, Any], settin
             {"columns": ["case_Key", "carePlan_Key"], "constants": {"do_Not_Contact": True}, "true_tokens": ["J"]},
             "true_tokens",
         ),
+        (
+            {"columns": ["case_Key", "carePlan_Key"], "constants": {"do_Not_Contact": True}, "true_tokens": []},
+            "true_tokens",
+        ),
         ({"columns": COLUMNS, "null_tokens": ["NULL"]}, "null_tokens"),
     ],
 )

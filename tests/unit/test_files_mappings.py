@@ -1,13 +1,16 @@
 """A mapping reads a partner's own file; a mistake in a mapping is named by its setting."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.builders import items_of
 from tests.unit.rows import HEADER, ROW, cases, lines, mapped
 
 from carecase_worker.files.mapping import MappingMistakes
+from carecase_worker.files.media_types import media_type_of
 from carecase_worker.settings.places import leaves_of
 from carecase_worker.settings.sections.files import FileSettings
 
@@ -27,6 +30,24 @@ def test_the_key_may_be_a_constant_and_a_last_row_is_then_no_total() -> None:
         columns={"r": "case_Reason"}, constants={"case_Key": 1, "carePlan_Key": 5, "do_Not_Contact": False}
     )
     assert cases(b"r\nTotal\n", mapping) == [{**ROW, "case_Reason": "Total"}]
+
+
+def test_a_body_of_tabs_is_split_by_them_whatever_the_mapping_says() -> None:
+    """Its media type says it: so the same mapping may be used for CSV."""
+    mapping = mapped(
+        columns={"k": "case_Key", "i": "case_ID"},
+        delimiter=";",
+        constants={"carePlan_Key": 5, "do_Not_Contact": False},
+    )
+    splitter = media_type_of("text/tab-separated-values; charset=utf-8").splitter(mapping)
+    (item,) = items_of(b"k\ti\n1\ta;b\n", splitter, 1 << 20)
+    assert json.loads(bytes(item)) == {**ROW, "case_ID": "a;b"}
+
+
+def test_each_constant_is_of_its_own_field_whatever_their_order() -> None:
+    constants = {"do_Not_Contact": True, "case_Status": "OPEN", "carePlan_Key": 5, "case_ID": "A"}
+    mapping = mapped(columns={"k": "case_Key"}, constants=constants)
+    assert cases(b"k\n1\n2\n", mapping) == [{"case_Key": key, **constants} for key in (1, 2)]
 
 
 @pytest.mark.parametrize("key", [7, -5])
@@ -117,6 +138,7 @@ GOOD = {"case_Key": "1", "carePlan_Key": "2", "do_Not_Contact": "3"}
         ({"constants": {"case_Priority": True}}, "constants", "of the type int32"),
         ({"constants": {"nothing": 1}}, "constants", "is not a field"),
         ({"date_formats": ["%d/%m/%Y", "%m/%d/%Y"]}, "date_formats", "may both fit one text"),
+        ({"date_formats": ["%d.%m.%y", "%y.%m.%d"]}, "date_formats", "%d.%m.%y and %y.%m.%d may both fit one text"),
         ({"date_formats": ["%d/%m"]}, "date_formats", "must have a year"),
         ({"date_formats": ["%Y-%m-%d %q"]}, "date_formats", "%q"),
         ({"date_formats": ["%Y-%m-%d%"]}, "date_formats", "ends with a % alone"),

@@ -225,6 +225,29 @@ def test_once_goes_on_while_the_service_is_away(tmp_path: Path, carecase: Careca
     assert {file.name for file in (tmp_path / "done").iterdir()} == {"a.csv", "a.csv.ack.csv"}
 
 
+def test_once_ends_with_1_though_the_files_that_were_tried_again_are_done(tmp_path: Path, carecase: Carecase) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(ROWS + f"3,5,{name}\n")
+    refused, away = problem(400, "Line 4 is wrong."), problem(503, "The database is away.", retry_after="9")
+    with answering(refused, away, *applied()) as peer:
+        flags = ("--url", peer.url, "--api-key", "k", "--token", "t", "--database", "d", "--timeout", "1")
+        ran = carecase("drop", str(tmp_path), "--once", "--settle", "0", *flags)
+    assert [file.name for place in ("failed", "done") for file in (tmp_path / place).glob("?.csv")] == [
+        "a.csv",
+        "b.csv",
+    ]
+    assert ran.status == 1, ran.err
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json"], ids=["as it is", "in parts"])
+def test_a_file_goes_to_the_care_plan_and_the_database_of_the_options(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(ROWS if name == "a.csv" else '[{"case_Key": 1}, {"case_Key": 2}]')
+    with dropping(tmp_path, *applied(), options=DropOptions(settle=0, care_plan=7)) as (one, peer, _):
+        assert send(one) == [Filed.DONE]
+    batch = peer.received[0]
+    assert (batch.path, batch.headers["vbasoftware-database"]) == ("/care-plans/7/cases-batch", "d")
+
+
 def test_credentials_that_are_refused_are_no_fault_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(ROWS)
     with dropping(tmp_path, problem(401, "The API key is not known.")) as (one, _, _), pytest.raises(CallerRefused):

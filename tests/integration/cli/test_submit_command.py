@@ -266,9 +266,10 @@ def test_after_a_good_dry_run_the_command_that_applies_it_is_shown(carecase: Car
     (tmp_path / "batch").write_bytes(LINES)
     final = job_reply(total=3, created=3, dryRun=True)
     with answering(accepted(total=3, dryRun=True), final, items(pages=(1, 1))) as peer:
-        ran = carecase("submit", "batch", "--dry-run", "--strict", "--care-plan", "5", "--url", peer.url)
+        options = ("--care-plan", "5", "--database", "other", "--strict")
+        ran = carecase("submit", "batch", "--dry-run", *options, "--url", peer.url)
     assert ran.status == 0, ran.err
-    assert ran.err.endswith("Nothing was applied. To apply it: carecase submit batch --care-plan 5 --strict\n")
+    assert ran.err.endswith(f"Nothing was applied. To apply it: carecase submit batch {' '.join(options)}\n")
 
 
 @pytest.mark.parametrize(("count", "named"), [(5, 5), (6, 5)])

@@ -43,6 +43,23 @@ def test_rows_of_a_pipe_are_sent_as_the_cases_that_they_become(
     assert "carecase failed" not in ran.err, "a pipe cannot be read again"
 
 
+@pytest.mark.parametrize("file", ["batch", "-", "rows.csv", "fields.csv"])
+def test_the_options_go_with_a_batch_however_it_is_sent(
+    carecase: Carecase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str
+) -> None:
+    """As it is, in parts, as rows that are converted here or by the service: a dry run that loses its name applies."""
+    (tmp_path / "batch").write_bytes(a_batch(a_case(1), a_case(2)))
+    (tmp_path / "fields.csv").write_text("case_Key,do_Not_Contact\n1,false\n2,true\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(a_batch(a_case(1), a_case(2))))))
+    options = ("--dry-run", "--care-plan", "7", "--database", "other", "--idempotency-key", "k", "--no-watch")
+    mapping = ("--mapping", "m.toml") if file == "rows.csv" else ()
+    with answering(accepted(total=2)) as peer:
+        assert carecase("submit", file, *options, *mapping, "--url", peer.url).status == 0
+    assert peer.calls == ["PUT /care-plans/7/cases-batch?dryRun=true"]
+    sent = peer.received[0].headers
+    assert (sent["vbasoftware-database"], sent["idempotency-key"]) == ("other", "k")
+
+
 def test_of_a_bad_file_nothing_is_sent_though_its_first_part_is_good(carecase: Carecase, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_bytes(ROWS + b"3,true\n" * 100_000 + b"3\n")
     with answering() as peer:

@@ -1,5 +1,6 @@
 """A watched folder: files are taken once complete, and filed away only with their acknowledgement."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_a_name_that_went_and_came_again_is_a_new_file(folder: Folder, tmp_path:
     (tmp_path / "a.csv").unlink()
     folder.taken(105, 10)
     (tmp_path / "a.csv").write_text("1\n")
+    assert folder.taken(110, 10) == []
+
+
+def test_another_file_of_the_same_size_and_time_is_a_new_file(folder: Folder, tmp_path: Path) -> None:
+    """As it is put there by a program that keeps the times of what it copies."""
+    (tmp_path / "a.csv").write_text("1\n")
+    folder.taken(100, 10)
+    other, times = tmp_path / "a.csv.part", (tmp_path / "a.csv").stat()
+    other.write_text("2\n")
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(tmp_path / "a.csv")
     assert folder.taken(110, 10) == []
 
 
@@ -99,6 +111,19 @@ def test_a_result_that_cannot_be_read_leaves_the_file_to_be_sent_again(folder: F
         folder.file_away(taken, DIGEST, cut_off(), is_done=True)
     assert list((tmp_path / "done").iterdir()) == []
     assert folder.taken(9, 0) == [taken]
+
+
+def test_a_file_is_not_filed_away_while_its_acknowledgement_finds_no_place(folder: Folder, tmp_path: Path) -> None:
+    """Else a process that died between the two would leave a file that nobody acknowledges any more."""
+    (tmp_path / "a.csv").write_text("1\n")
+    (taken,) = folder.taken(0, 0)
+    (tmp_path / "done" / "a.csv.ack.csv").mkdir()
+    with pytest.raises(IsADirectoryError):
+        folder.file_away(taken, DIGEST, [ACK], is_done=True)
+    assert folder.taken(9, 0) == [taken]
+    (tmp_path / "done" / "a.csv.ack.csv").rmdir()
+    folder.file_away(taken, DIGEST, [ACK], is_done=True)
+    assert {file.name for file in (tmp_path / "done").iterdir()} == {"a.csv", "a.csv.ack.csv"}
 
 
 def test_a_second_file_of_a_name_replaces_neither_the_first_nor_its_acknowledgement(

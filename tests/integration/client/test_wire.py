@@ -130,8 +130,8 @@ def test_without_blocking_cases_may_come_from_anywhere_where_they_may_with_it(tm
 def test_of_more_than_the_service_validates_at_once_each_part_is_counted_on() -> None:
     parts = [items(*[(n, 200, "Valid") for n in range(20_000)]), items((20_000, 422, "no"))]
     with answering(*parts) as peer, connect(peer.url) as client:
-        results = list(client.validate({"case_Key": n} for n in range(20_001)))
-    assert peer.calls == ["PUT /care-cases-batch?validateOnly=true"] * 2
+        results = list(client.validate(({"case_Key": n} for n in range(20_001)), 7))
+    assert peer.calls == ["PUT /care-plans/7/cases-batch?validateOnly=true"] * 2
     assert [len(json.loads(one.body)) for one in peer.received] == [20_000, 1]
     assert [one.index for one in results] == list(range(20_001))
     assert results[-1] == ItemResult(20_000, 20_000, 422, "no")

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,20 @@ def test_of_a_mapping_that_only_the_service_has_the_bytes_are_left_as_they_are(t
     )
     assert written.path.read_bytes() == 'Bericht\r\nNr;Kürzel\r\n2;"ö\r\n"\r\nSumme;3\r\n'.encode("cp850")
     assert written.reasons is not None
+
+
+@pytest.mark.parametrize(("name", "mapping"), [("cases.csv", None), ("cases.txt", "members")])
+def test_no_reason_is_a_formula_of_a_spreadsheet(tmp_path: Path, name: str, mapping: str | None) -> None:
+    """In a column of the rows, or in the file beside: whoever corrects the rows opens both."""
+    body = f"{HEADER}\n1,5,no,a\n".encode()
+    file = RowFile(tmp_path / name, mapping)
+    path_of(file).write_bytes(body)
+    (result,) = of_the_service(1, [2], 0)
+    written = write_failed(
+        original_of(file, job_of(body, 1)), [replace(result, body="=1+1")], usual_path(file), TO_BE_MENDED
+    )
+    text = (written.reasons or written.path).read_text()
+    assert text.splitlines()[-1].endswith(",'=1+1")
 
 
 def test_a_quote_that_nothing_closes_is_a_character_of_its_line(tmp_path: Path) -> None:
