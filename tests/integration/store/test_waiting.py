@@ -72,6 +72,18 @@ def test_an_end_while_the_connection_is_broken_is_noticed(play: Play) -> None:
     play(scene)
 
 
+def test_each_outage_is_logged_once(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(60), here.begun():
+            for _ in range(2):
+                with here.finals.subscribe("gone") as looked_again, capture_logs() as logs:
+                    here.break_connections()
+                    await looked_again.wait()
+                assert [entry["event"] for entry in logs] == ["not listening"]
+
+    play(scene)
+
+
 def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(play: Play, servers: Services) -> None:
     """It is quiet for five seconds before anybody asks, and as long for an answer."""
     passes = threading.Event()
