@@ -96,6 +96,15 @@ def test_an_expired_job_is_not_listed_and_an_open_one_is_however_old(
     assert lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[0] == 2
 
 
+def test_a_job_that_expires_while_it_is_being_listed_is_left_out(listed: tuple[Stores, JobLists]) -> None:
+    store, lists = listed
+    kept, gone = send(store), send(store)
+    for job_id in (kept, gone):
+        store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+    store.client.redis.hset(store.keys.job(gone), "expires_ms", 1)
+    assert [job.job_id for job in lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[1]] == [kept]
+
+
 MANY = 5_000
 
 
