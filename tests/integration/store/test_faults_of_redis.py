@@ -18,6 +18,7 @@ from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.operations.admission import Admitted
 from carecase_worker.store.redis.connection import connect_loop
 from carecase_worker.store.redis.pipelining import Pipelining
+from carecase_worker.store.scripts import OPERATIONS, script_of
 
 
 def _set(name: str, value: str, back: str) -> Callable[["redis.Redis"], Callable[[], object]]:
@@ -135,3 +136,9 @@ def test_a_command_that_is_refused_fails_no_other_that_shares_its_round_trip(ser
     first, refused, last = asyncio.run(asked())
     assert (first, last) == ([b"one"], [b"two"])
     assert isinstance(refused, StoreUnavailable)
+
+
+def test_a_redis_that_is_full_refuses_only_what_fills_it() -> None:
+    """To apply, to give back and to purge makes room."""
+    refused = {operation for operation in OPERATIONS if "allow-oom" not in script_of(operation).splitlines()[0]}
+    assert refused == {"stage", "admit"}
