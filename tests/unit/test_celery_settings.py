@@ -7,7 +7,7 @@ from carecase_worker.settings.model import Settings
 
 DATABASE = {"url": "sqlite:///nowhere"}
 
-PROMISES = {
+PROMISES: dict[str, dict[str, object]] = {
     "a notification comes again if its process dies": {"task_acks_late": True, "task_reject_on_worker_lost": True},
     "a process has one notification at a time": {"worker_prefetch_multiplier": 1},
     "a failed task is not delivered for ever": {"task_acks_on_failure_or_timeout": True},

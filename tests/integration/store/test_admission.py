@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 from threading import Event
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -20,7 +20,7 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.batches.payloads import unpack
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
-from carecase_worker.store.operations.admission import Admission, Admitted, Kept, NewJob
+from carecase_worker.store.operations.admission import Admission, Admitted, Kept
 from carecase_worker.store.pending_batch import Admissions, PendingBatch, Sender
 
 JOB = UUID(int=7)
@@ -274,30 +274,3 @@ def test_chunks_are_counted_until_they_are_staged(store: Stores) -> None:
         assert size <= draft.buffered_bytes <= 2 * size
         packers.may_go_on.set()
         assert draft.admit("0" * 64).verdict is Admitted.ADMITTED
-
-
-def made_of(packers: ThreadPoolExecutor, *items: bytes, **sender: Any) -> NewJob:
-    """The job that a batch of a client with a webhook would become."""
-    bounds = ChunkLimits(items=100, size=1000, item_size=1000)
-    admissions = Admissions(cast(Any, None), bounds, 100, packers, webhooks={"ann": "crm:completed"})
-    draft = admissions.draft(Sender("ann", "ann", "demo", None, **sender), JOB)
-    draft.add([msgspec.Raw(item) for item in items])
-    return draft.ended("0" * 64)[0]
-
-
-@pytest.mark.parametrize(
-    ("items", "weight"), [([b"1"], 1), ([b"1"] * 50, 50), ([b"1"] * 51, 0), ([b"1" * 298], 30), ([b"1" * 499], 0)]
-)
-def test_a_batch_takes_of_a_group_what_it_has_in_items_or_in_bytes(
-    packers: ThreadPoolExecutor, items: list[bytes], weight: int
-) -> None:
-    """A group of few large cases would be as many bytes in one transaction as the cases are large."""
-    assert made_of(packers, *items).weight == weight
-
-
-def test_a_dry_run_goes_alone_and_nobody_waits_for_it_or_is_told_of_it(packers: ThreadPoolExecutor) -> None:
-    item = b'{"case_Key":1}'
-    batch, dry_run = made_of(packers, item), made_of(packers, item, dry_run=True)
-    assert (dry_run.weight, dry_run.webhooks, dry_run.key_set) == (0, "", b"")
-    assert (batch.weight, batch.webhooks) == (2, "crm:completed")
-    assert batch.key_set

@@ -34,7 +34,7 @@ def test_each_file_of_the_settings_is_named(tmp_path: Path) -> None:
 def test_of_several_certificates_in_a_file_the_first_to_expire_counts(tmp_path: Path) -> None:
     made = certificates(tmp_path / "tls")
     brief = tmp_path / "brief.pem"
-    subject = ["-subj", "/CN=brief", "-keyout", tmp_path / "brief.key", "-out", brief]
+    subject = ["-subj", "/CN=brief", "-keyout", str(tmp_path / "brief.key"), "-out", str(brief)]
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     subprocess.run([*command, "-days", "9", *subject], capture_output=True, check=True)
     expected = {"redis.ca_file": min(ends(brief), ends(made.ca))}
