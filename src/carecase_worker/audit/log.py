@@ -86,17 +86,20 @@ class AuditLog:
         if directory is None:
             return
         try:
-            with self._turn(directory) as file:
-                lines, head = [], self._head
-                for act in acts:
-                    line, head = chained(head, self._clock.now(), act.members(), self._key)
-                    lines.append(line)
-                _append(file, b"".join(lines))
-                self._head = head
-                written = os.dup(file.number)
-                if file.size >= self._settings.max_file_bytes:
-                    self._close_file(directory, file)
-            self._sync(written)
+            with ExitStack() as opened:
+                with self._turn(directory) as file:
+                    lines, head = [], self._head
+                    for act in acts:
+                        line, head = chained(head, self._clock.now(), act.members(), self._key)
+                        lines.append(line)
+                    _append(file, b"".join(lines))
+                    self._head = head
+                    written = os.dup(file.number)
+                    opened.callback(os.close, written)
+                    if file.size >= self._settings.max_file_bytes:
+                        self._close_file(directory, file)
+                if self._settings.durability == "fsync":
+                    os.fdatasync(written)  # without the lock, so that concurrent callers wait in parallel
         except OSError as error:
             self._failures += len(acts)
             clients = ", ".join(sorted({act.client for act in acts}))
@@ -112,14 +115,6 @@ class AuditLog:
     def failures(self) -> int:
         """The number of accesses that this process could not record."""
         return self._failures
-
-    def _sync(self, written: int) -> None:
-        """Flush to disk without the lock, so that concurrent callers wait in parallel."""
-        try:
-            if self._settings.durability == "fsync":
-                os.fdatasync(written)
-        finally:
-            os.close(written)
 
     @contextmanager
     def _turn(self, directory: Path) -> Iterator[_File]:
@@ -142,9 +137,13 @@ class AuditLog:
         number = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         found = os.fstat(number)
         file = self._file = _File(number, (found.st_dev, found.st_ino), found.st_size)
-        if not file.size:
-            _sync_directory(directory)  # a new file outlives a power failure only if its name does
-        self._find_end(directory, file)
+        try:
+            if not file.size:
+                _sync_directory(directory)  # a new file outlives a power failure only if its name does
+            self._find_end(directory, file)
+        except OSError:
+            self._forget()  # the end was not found: the next record must not be appended without it
+            raise
         return file
 
     def _find_end(self, directory: Path, file: _File) -> None:
@@ -163,8 +162,9 @@ class AuditLog:
         if found.number >= self._head.number:
             self._head = found
         if fragment:
-            line, self._head = chained(self._head, self._clock.now(), mended(fragment), self._key)
+            line, head = chained(self._head, self._clock.now(), mended(fragment), self._key)
             _append(file, b"\n" + line)
+            self._head = head
 
     def _closed_head(self, directory: Path) -> Head:
         """Return the chain's end in the closed files."""

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -81,21 +83,76 @@ def test_a_full_disk_leaves_whole_lines_and_says_that_nothing_is_recorded(tmp_pa
         assert verified(tmp_path / place) == ([], [])
 
 
+@pytest.mark.parametrize("missing", [1, 20])
+def test_a_line_that_a_full_disk_leaves_broken_off_is_mended_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """The process goes on meanwhile: it must not append to a line of which it has not seen the end."""
+    with a_log(tmp_path) as log:
+        log.record(act(1))
+        recorded(tmp_path, 2)
+        (tmp_path / "audit.jsonl").write_bytes(b"".join(lines_of(tmp_path))[:-missing])
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", _failing(errno.ENOSPC))
+            with pytest.raises(AuditUnavailable):
+                log.record(act(3))
+        log.record(act(4))
+    assert counts(tmp_path) == ([1, 2, 4] if missing == 1 else [1, None, 4])
+    note = [] if missing == 1 else ["a line was truncated by a crash, as the next record says"]
+    assert verified(tmp_path) == ([], note)
+
+
+def test_a_file_whose_name_may_be_lost_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power failure takes a new file as long as its directory is not on disk."""
+    with a_log(tmp_path) as log:
+        log.record(act(1))
+        (tmp_path / "audit.jsonl").unlink()
+        open_files = psutil.Process().num_fds()
+        with monkeypatch.context() as spoilt:
+            spoilt.setattr(os, "fsync", _failing(errno.EIO))
+            for _ in range(2):
+                with pytest.raises(AuditUnavailable):
+                    log.record(act(2))
+        log.record(act(3))
+        assert psutil.Process().num_fds() == open_files
+    assert counts(tmp_path) == [3]
+
+
+def test_a_file_that_cannot_be_closed_costs_no_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_log(tmp_path, max_file_bytes=1) as log:
+        open_files = psutil.Process().num_fds()
+        with monkeypatch.context() as spoilt:
+            spoilt.setattr(Path, "rename", _failing(errno.EACCES))
+            for count in (1, 2, 3):
+                with pytest.raises(AuditUnavailable):
+                    log.record(act(count))
+        assert psutil.Process().num_fds() == open_files
+        log.record(act(4))
+    assert counts(tmp_path) == [1, 2, 3, 4]
+    assert verified(tmp_path) == ([], [])
+
+
 def test_a_record_is_on_disk_before_the_access_unless_that_is_switched_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that does not take what the page cache has: the access must not happen."""
 
-    def failing(descriptor: int) -> None:
-        raise OSError(errno.EIO, f"descriptor {descriptor}")
-
     with a_log(tmp_path) as log, a_log(tmp_path, durability="relaxed") as relaxed:
         log.record(act(1))
         relaxed.record(act(2))
-        monkeypatch.setattr(os, "fdatasync", failing)
+        monkeypatch.setattr(os, "fdatasync", _failing(errno.EIO))
         open_files = psutil.Process().num_fds()
         with pytest.raises(AuditUnavailable):
             log.record(act(3))
         relaxed.record(act(4))
         assert psutil.Process().num_fds() == open_files
         assert (log.failures, relaxed.failures) == (1, 0)
+
+
+def _failing(fault: int) -> Callable[..., Any]:
+    """Return a call of the operating system that fails."""
+
+    def fail(*_: object) -> Any:
+        raise OSError(fault, os.strerror(fault))
+
+    return fail

@@ -1,17 +1,22 @@
 """Processes, threads and restarts write one chain, and a reader sees it as it was at one time."""
 
+import base64
+import fcntl
 import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pytest
 from tests.acceptance.system import eventually
 from tests.integration.audit.locks import waits_for_a_lock
-from tests.integration.audit.logs import PROGRAM, ROOT, a_log, act, counts, files_of, recorded, verified
+from tests.integration.audit.logs import PROGRAM, ROOT, a_log, act, counts, files_of, lines_of, recorded, verified
 
 from carecase_worker.audit.log import opened_files
 from carecase_worker.audit.records import record_of
@@ -77,21 +82,56 @@ def test_a_reader_sees_the_log_as_it_was_at_one_time(tmp_path: Path) -> None:
         assert [(name, b'"count":1' in file.read()) for name, file, _ in opened] == [("audit-000000000001.jsonl", True)]
 
 
+@contextmanager
+def held(place: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that holds the lock of a log until it is killed."""
+    command = [sys.executable, "-c", HOLDER, str(place / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        yield holder
+        holder.kill()
+
+
 def test_whoever_appends_waits_for_whoever_does(tmp_path: Path) -> None:
     recorded(tmp_path, 1)
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
-    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    writer = Thread(target=recorded, args=(tmp_path, 2))
-    writer.start()
-    eventually(lambda: not writer.is_alive() or waits_for_a_lock(), what="it waits")
-    assert writer.is_alive()
-    assert counts_without_lock(tmp_path) == [1]
-    os.kill(holder.pid, signal.SIGKILL)
-    writer.join(60)
-    holder.communicate()
+    with held(tmp_path) as holder:
+        writer = Thread(target=recorded, args=(tmp_path, 2))
+        writer.start()
+        eventually(lambda: not writer.is_alive() or waits_for_a_lock(), what="it waits")
+        assert writer.is_alive()
+        assert counts_without_lock(tmp_path) == [1]
+        os.kill(holder.pid, signal.SIGKILL)
+        writer.join(60)
     assert counts(tmp_path) == [1, 2]
+
+
+def test_whoever_reads_waits_for_whoever_appends(tmp_path: Path) -> None:
+    """A file that is being closed would be read twice, or not at all."""
+    recorded(tmp_path, 1)
+    with held(tmp_path) as holder:
+        reader = Thread(target=counts, args=(tmp_path,))
+        reader.start()
+        eventually(lambda: not reader.is_alive() or waits_for_a_lock(), what="it waits")
+        assert reader.is_alive()
+        os.kill(holder.pid, signal.SIGKILL)
+        reader.join(60)
+
+
+def test_a_record_that_cannot_be_written_as_text_leaves_the_log_to_others(tmp_path: Path) -> None:
+    with a_log(tmp_path) as log:
+        with pytest.raises(UnicodeEncodeError):
+            log.record(replace(act(1), subject="\ud800"))
+        with (tmp_path / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    recorded(tmp_path, 2)
+    assert counts(tmp_path) == [2]
+
+
+def test_the_first_key_signs(tmp_path: Path) -> None:
+    keys = ",".join(f"{name}:{base64.b64encode(name.encode() * 16).decode()}" for name in ("k2", "k1"))
+    recorded(tmp_path, 1, keys=keys)
+    assert [record.members["key"] for line in lines_of(tmp_path) if (record := record_of(line))] == ["k2"]
 
 
 def counts_without_lock(place: Path) -> list[Any]:

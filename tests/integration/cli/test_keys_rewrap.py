@@ -91,3 +91,19 @@ def test_it_says_of_how_many_jobs_the_key_is_not_here(rewrap: Callable[[], Ran],
     ran = rewrap()
     assert ran.status == 1
     assert ran.out.splitlines()[-1] == "1 cannot be opened with the configured keys: keep the old keys"
+
+
+def test_a_record_that_somebody_changed_keeps_no_other_job_from_the_new_key(
+    rewrap: Callable[[], Ran], servers: Services
+) -> None:
+    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("old", OLD)}) as before:
+        changed, *others = [before.store.jobs.job(before.send(a_case(number))) for number in (5, 6, 7)]
+        with redis.Redis.from_url(servers.redis_url) as raw:
+            raw.hset(before.store.keys.job(changed.job_id), "user", "somebody else")
+    ran = rewrap()
+    assert (ran.status, ran.out.splitlines()[-1][1:]) == (
+        1, " cannot be opened with the configured keys: keep the old keys",
+    )  # fmt: skip
+    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("new", NEW)}) as after:
+        for job in others:
+            assert after.store.jobs.job(job.job_id).body_sha256 == job.body_sha256

@@ -23,6 +23,7 @@ from tests.stores import Stores
 
 from carecase_worker.audit.log import AuditLog
 from carecase_worker.clock import SystemClock
+from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.health import MetricSamples, health_routes
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.settings.sections.access import AuditSettings
@@ -89,6 +90,25 @@ def test_a_clock_that_took_too_long_to_be_compared_is_not_reported(servers: Serv
     assert samples["carecase_store_up"] == 1
     assert "carecase_workers" in samples
     assert "carecase_clock_offset_seconds" not in samples
+
+
+def test_metrics_of_a_redis_that_hangs_end_before_whoever_scrapes_gives_up(servers: Services) -> None:
+    """Prometheus waits for ten seconds; then it would have no metrics of this process at all."""
+    port, answers = urlsplit(servers.redis_url).port, threading.Event()
+    assert port is not None
+
+    def change(piece: bytes) -> bytes:
+        answers.wait()
+        return piece
+
+    with passing_on(port, change) as way_in:
+        settings = RedisSettings.model_validate({"url": servers.redis_url.replace(f":{port}/", f":{way_in}/")})
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            JobMeasures(settings, JobSettings(), DATABASES).counted()
+        took_s = time.monotonic() - began
+        answers.set()
+    assert took_s < 9
 
 
 def test_while_redis_is_away_it_says_so_and_that_no_more_is_known() -> None:

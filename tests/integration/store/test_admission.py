@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.batches.payloads import unpack
 from carecase_worker.errors import BacklogFull, BatchFault, BatchRefused, StoreUnavailable
-from carecase_worker.store.operations.admission import Admission, Admitted
+from carecase_worker.store.operations.admission import Admission, Admitted, Kept
 from carecase_worker.store.pending_batch import Admissions, PendingBatch, Sender
 
 JOB = UUID(int=7)
@@ -90,6 +91,32 @@ def test_what_was_staged_goes_with_a_draft_that_is_given_up(store: Stores, packe
     draft.discard()
     assert store.jobs.payloads(str(JOB), range(16)) == [None] * 16
     assert store.workload.backlog("demo") == (0, 0)
+
+
+def test_what_is_being_staged_goes_with_a_draft_that_is_given_up(store: Stores, packers: ThreadPoolExecutor) -> None:
+    """Chunks that are staged after the others were dropped would count until they expire."""
+    begun, calls = Event(), list[str]()
+
+    def stage(*arguments: Any) -> Admission:
+        begun.set()
+        Event().wait(0.5)  # long enough for whoever does not wait for it
+        admission = store.batches.stage(*arguments)
+        calls.append("staged")
+        return admission
+
+    def discard(*arguments: Any) -> None:
+        calls.append("discarded")
+        store.batches.discard(*arguments)
+
+    draft = draft_of(SimpleNamespace(batches=SimpleNamespace(stage=stage, discard=discard)), packers)
+    random = Random(1)
+    while not begun.is_set():
+        draft.add(
+            [msgspec.Raw(b'"%b"' % random.randbytes(ITEM_BYTES // 2).hex().encode()) for _ in range(ITEMS_A_CALL)]
+        )
+    draft.discard()
+    assert calls == ["staged", "discarded"]
+    assert store.workload.kept("demo") == {"ann": Kept()}
 
 
 def test_a_batch_of_which_a_part_was_lost_meanwhile_is_to_be_sent_again(

@@ -31,6 +31,20 @@ def test_each_file_of_the_settings_is_named(tmp_path: Path) -> None:
     assert expiries() == {}
 
 
+def test_of_several_certificates_in_a_file_the_first_to_expire_counts(tmp_path: Path) -> None:
+    made = certificates(tmp_path / "tls")
+    brief = tmp_path / "brief.pem"
+    subject = ["-subj", "/CN=brief", "-keyout", str(tmp_path / "brief.key"), "-out", str(brief)]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*command, "-days", "9", *subject], capture_output=True, check=True)
+    expected = {"redis.ca_file": min(ends(brief), ends(made.ca))}
+    assert ends(brief) != ends(made.ca)
+    for first, second in ((made.ca, brief), (brief, made.ca)):
+        both = tmp_path / "both.pem"
+        both.write_bytes(first.read_bytes() + second.read_bytes())
+        assert expiries(ca_file=both) == expected
+
+
 def test_of_a_file_that_cannot_be_read_nothing_is_shown(tmp_path: Path) -> None:
     made = certificates(tmp_path / "tls")
     settings = RedisSettings.model_validate({"url": "rediss://127.0.0.1:6379/0", "ca_file": made.ca})

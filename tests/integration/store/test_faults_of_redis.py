@@ -1,5 +1,6 @@
 """Redis that answers with a fault: what is said, that nothing is half admitted, and that it ends by itself."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -9,11 +10,15 @@ import pytest
 import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_new_job
+from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.errors import JobNotFound, StoreUnavailable
 from carecase_worker.settings.model import JobSettings, RedisSettings
 from carecase_worker.store.operations.admission import Admitted
+from carecase_worker.store.redis.connection import connect_loop
+from carecase_worker.store.redis.pipelining import Pipelining
+from carecase_worker.store.scripts import OPERATIONS, script_of
 
 
 def _set(name: str, value: str, back: str) -> Callable[["redis.Redis"], Callable[[], object]]:
@@ -115,3 +120,25 @@ def test_a_replica_that_has_lost_its_primary_says_so_to_whoever_reads(alone: str
             store.jobs.job(a_new_job().job_id)
     finally:
         mend()
+
+
+def test_a_command_that_is_refused_fails_no_other_that_shares_its_round_trip(servers: Services) -> None:
+    """Else an accepted batch would be answered with the fault of another one."""
+
+    async def asked() -> list[object]:
+        commands = Pipelining(connect_loop(RedisSettings.model_validate({"url": servers.redis_url})))
+        try:
+            calls = [commands.commands(command) for command in (("ECHO", "one"), ("NONSENSE",), ("ECHO", "two"))]
+            return list(await asyncio.gather(*calls, return_exceptions=True))
+        finally:
+            await commands.close()
+
+    first, refused, last = asyncio.run(asked())
+    assert (first, last) == ([b"one"], [b"two"])
+    assert isinstance(refused, StoreUnavailable)
+
+
+def test_a_redis_that_is_full_refuses_only_what_fills_it() -> None:
+    """To apply, to give back and to purge makes room."""
+    refused = {operation for operation in OPERATIONS if "allow-oom" not in script_of(operation).splitlines()[0]}
+    assert refused == {"stage", "admit"}

@@ -1,6 +1,6 @@
 """Lists of jobs, on a real Valkey."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from time import process_time
 
@@ -15,7 +15,7 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job import LISTED, State
 from carecase_worker.store.operations.claims import ChunkResult
-from carecase_worker.store.queries.job_lists import JobFilter, JobLists
+from carecase_worker.store.queries.job_lists import FILTER_WINDOW, JobFilter, JobLists
 
 _prefixes = count()
 BOTH = ("one", "two")
@@ -79,6 +79,24 @@ def test_jobs_that_became_final_at_a_moment_or_later_are_listed_to_the_microseco
     assert lists.final_since("demo", ["demo"], ended + timedelta(microseconds=1)) == (True, [])
 
 
+def test_jobs_are_listed_in_the_order_in_which_they_became_final(listed: tuple[Stores, JobLists]) -> None:
+    store, lists = listed
+    sent = [send(store) for _ in range(3)]
+    for job_id in (sent[1], sent[2], sent[0]):
+        store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+    _, jobs = lists.final_since("demo", ["demo"], datetime.fromtimestamp(0, UTC))
+    assert [job.job_id for job in jobs] == [sent[1], sent[2], sent[0]]
+
+
+@pytest.mark.parametrize(("jobs", "are_all"), [(FILTER_WINDOW, True), (FILTER_WINDOW + 1, False)])
+def test_a_client_with_more_jobs_than_are_searched_is_told_so(
+    listed: tuple[Stores, JobLists], jobs: int, are_all: bool
+) -> None:
+    store, lists = listed
+    store.client.redis.zadd(store.keys.jobs("demo", "demo"), {f"j{number}": number for number in range(jobs)})
+    assert lists.final_since("demo", ["demo"], datetime.fromtimestamp(0, UTC)) == (are_all, [])
+
+
 def test_an_expired_job_is_not_listed_and_an_open_one_is_however_old(
     servers: Services, listed: tuple[Stores, JobLists]
 ) -> None:
@@ -94,6 +112,15 @@ def test_an_expired_job_is_not_listed_and_an_open_one_is_however_old(
     elapse(servers.redis_url, store, 1000 * SECOND)
     send(store)
     assert lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[0] == 2
+
+
+def test_a_job_that_expires_while_it_is_being_listed_is_left_out(listed: tuple[Stores, JobLists]) -> None:
+    store, lists = listed
+    kept, gone = send(store), send(store)
+    for job_id in (kept, gone):
+        store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
+    store.client.redis.hset(store.keys.job(gone), "expires_ms", 1)
+    assert [job.job_id for job in lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[1]] == [kept]
 
 
 MANY = 5_000

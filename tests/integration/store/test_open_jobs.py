@@ -78,6 +78,13 @@ def test_open_jobs_are_returned_with_the_keys_that_they_write(
     assert keys_read(open_jobs, 1, 2, 3) == [{2, 3}], "a final job is out"
 
 
+def test_however_many_jobs_are_open_each_set_is_read(store: Stores, redis_settings: RedisSettings) -> None:
+    keys = range(1, 121)
+    for key in keys:
+        admitted(store, key, seals=Seals({}))
+    assert keys_read(OpenJobs(store.client), *keys) == [{key} for key in keys]
+
+
 @pytest.mark.parametrize("seals", OTHERS.values(), ids=OTHERS)
 def test_a_set_whose_key_is_not_here_is_not_read(store: Stores, redis_settings: RedisSettings, seals: Seals) -> None:
     admitted(store, 1)

@@ -7,9 +7,11 @@ from tests.builders import a_new_job
 from tests.services import Services
 from tests.stores import Stores
 
+from carecase_worker.clock import epoch_ms
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.operations.claims import RetryLater
 from carecase_worker.store.queries.overview import Breaker, Overview, Overviews
+from carecase_worker.store.redis.connection import moment_of
 from carecase_worker.store.workers.presence import Workers
 
 HOLDER = "node-1/boot/4026531836:88:123456"
@@ -62,3 +64,19 @@ def test_the_breaker_opens_with_a_database_that_is_away_and_half_opens_with_a_pr
     while store.leases.claim(chunk, HOLDER).lease is None:
         assert demo(overviews.read(NOBODY)) == (Breaker.OPEN, "refused")
     assert demo(overviews.read(NOBODY)) == (Breaker.HALF_OPEN, "refused")
+
+
+def test_a_breaker_that_is_open_is_not_shown_as_half_open(store: Stores, overviews: Overviews) -> None:
+    """Half-open says that an attempt is under way: nobody is to wait for one that comes in a minute."""
+    (chunk,) = store.batches.admit(a_new_job(), {0: b"payload"}).to_notify
+    store.leases.claim(chunk, HOLDER)
+    store.leases.release([chunk], HOLDER, RetryLater(timedelta(0), open_circuit=timedelta(minutes=1), reason="refused"))
+    assert overviews.read(NOBODY).databases[0].breaker is Breaker.OPEN
+
+
+@pytest.mark.parametrize(("ago", "rate"), [(timedelta(seconds=1), 5), (timedelta(minutes=1), 0)])
+def test_the_rate_is_that_of_now(store: Stores, overviews: Overviews, ago: timedelta, rate: int) -> None:
+    redis = store.client.redis
+    completed_ms = epoch_ms(moment_of(redis.time()) - ago)
+    redis.hset(store.keys.pace("demo"), mapping={"items_per_second": 5, "completed_ms": completed_ms})
+    assert overviews.read(NOBODY).databases[0].items_per_second == rate

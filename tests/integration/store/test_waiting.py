@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from structlog.testing import capture_logs
@@ -43,6 +44,33 @@ def test_the_end_of_a_job_wakes_all_who_wait_for_it_and_nobody_else(play: Play) 
     play(scene)
 
 
+def test_each_of_the_jobs_that_end_together_wakes_who_waits_for_it(play: Play) -> None:
+    """Small batches are applied in groups, and a group's ends are published as one message."""
+
+    async def scene(here: Listening) -> None:
+        jobs = [admitted(here.store) for _ in range(3)]
+        async with asyncio.timeout(60), here.begun():
+            with ExitStack() as waiting:
+                events = [waiting.enter_context(here.finals.subscribe(job_id)) for job_id in jobs]
+                done = ChunkResult(b"o", {"created": 1})
+                here.store.leases.complete_all([(ChunkRef(job_id, 0), done) for job_id in jobs])
+                for event in events:
+                    await event.wait()
+
+    play(scene)
+
+
+def test_however_many_wait_each_job_is_looked_at_once_somebody_listens(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        with ExitStack() as waiting:
+            gone = [waiting.enter_context(here.finals.subscribe(f"gone {number}")) for number in range(501)]
+            async with asyncio.timeout(60), here.begun():
+                for event in gone:
+                    await event.wait()
+
+    play(scene)
+
+
 def test_an_end_before_anybody_listens_is_noticed(play: Play) -> None:
     async def scene(here: Listening) -> None:
         job_id = admitted(here.store)
@@ -68,6 +96,18 @@ def test_an_end_while_the_connection_is_broken_is_noticed(play: Play) -> None:
                     await here.completions_heard()
                     finish(here.store, later)
                     await another.wait()
+
+    play(scene)
+
+
+def test_each_outage_is_logged_once(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(60), here.begun():
+            for _ in range(2):
+                with here.finals.subscribe("gone") as looked_again, capture_logs() as logs:
+                    here.break_connections()
+                    await looked_again.wait()
+                assert [entry["event"] for entry in logs] == ["not listening"]
 
     play(scene)
 
