@@ -31,10 +31,9 @@ class TextDecoder:
         try:
             text = self._decoder.decode(piece, is_last)
         except UnicodeDecodeError as error:
-            good = codecs.decode(error.object[: error.start], error.encoding, "replace")
-            line = self._line + good.count(
-                "\n"
-            )  # not of the bytes: in UTF-16 one of a character may look like a line feed
+            # of characters, not of bytes: in UTF-16 one of another character may look like a line feed
+            before = codecs.decode(error.object[: error.start], error.encoding, "replace")
+            line = self._line + before.count("\n")
             raise refusal(str(not_encoded(line, self._encoding))) from None
         if "\0" in text:
             raise refusal(str(nul(self._line + text.count("\n", 0, text.index("\0")))))
