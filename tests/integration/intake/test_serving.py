@@ -224,7 +224,7 @@ def test_pages_of_named_origins_may_call_and_read_and_no_others(called_by_pages:
 
     taken = (
         "x-api-key, Authorization, vbasoftware-database, Content-Type, Content-Encoding, Idempotency-Key, Prefer,"
-        " If-None-Match, traceparent, tracestate"
+        " If-None-Match, Last-Event-ID, traceparent, tracestate"
     )
     response = asked(ORIGIN, **{"access-control-request-headers": taken.lower()})
     assert response.status_code == 200
