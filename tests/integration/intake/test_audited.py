@@ -226,7 +226,9 @@ def test_nothing_is_kept_of_a_large_batch_that_cannot_be_recorded(servers: Servi
     """A part of it was staged before that was known."""
     place, cases = tmp_path / "log", [a_case(key, x=token_hex(2000)) for key in range(1500)]
     with (
-        an_intake(servers.redis_url, "unkept:", audit={"directory": str(place)}) as intake,
+        an_intake(
+            servers.redis_url, "unkept:", audit={"directory": str(place)}, jobs={"chunk_bytes": 1 << 18}
+        ) as intake,
         client_of(intake) as client,
         redis.Redis.from_url(servers.redis_url) as server,
     ):
@@ -234,6 +236,13 @@ def test_nothing_is_kept_of_a_large_batch_that_cannot_be_recorded(servers: Servi
         assert client.put(BATCH, content=a_batch(*cases)).status_code == 503
         assert list(server.scan_iter("unkept:payload:*", count=1000)) == []
         assert int(server.hget("unkept:kept:demo", "bytes") or 0) == 0
+        (tmp_path / "away").rename(place)
+        job = job_of(client.put(BATCH, content=a_batch(*cases)))
+        intake.finish(job, [UNAVAILABLE] * len(cases))
+        kept = [set(server.scan_iter("unkept:payload:*", count=1000)), server.hget("unkept:kept:demo", "bytes")]
+        place.rename(tmp_path / "away")
+        assert client.post(f"/jobs/{job}/retry").status_code == 503
+        assert kept == [set(server.scan_iter("unkept:payload:*", count=1000)), server.hget("unkept:kept:demo", "bytes")]
         (tmp_path / "away").rename(place)
 
 
