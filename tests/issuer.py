@@ -38,7 +38,8 @@ class Faults:
     origin: str = "*"
     """The origin from which browsers may ask."""
     statuses: dict[str, int] = field(default_factory=dict)
-    """Statuses with which it answers at paths, and nothing else."""
+    """Statuses with which it answers at paths, and the same page."""
+    page: bytes = b"<p>"
     keys: list[dict[str, Any]] | None = None
     """Keys that it publishes in place of its own."""
 
@@ -144,7 +145,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         match path:
             case held if held in self.issuer.faults.statuses:
-                self._send(self.issuer.faults.statuses[held], "text/html", b"<p>", {"Location": "/elsewhere"})
+                self._send(
+                    self.issuer.faults.statuses[held], "text/html", self.issuer.faults.page, {"Location": "/elsewhere"}
+                )
             case "/.well-known/openid-configuration":
                 self._json(200, self._document() | self.issuer.faults.document)
             case "/jwks":

@@ -107,6 +107,11 @@ def test_a_file_is_checked_sent_watched_and_mended(
     expect(page.get_by_role("heading", name="Sign in")).to_be_focused()
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
     assert page.get_by_label("API key").input_value() == ""
+    page.get_by_label("API key").fill(visitor.api_key)
+    page.get_by_label("Bearer token").fill(visitor.bearer)
+    page.get_by_role("button", name="Sign in").click()
+    expect(visitor.count("Failed")).to_have_text("6")
+    expect(page.get_by_text(name)).to_have_count(0)
     assert [text for text in visitor.said if "Failed to load resource" not in text] == []
 
 

@@ -18,6 +18,10 @@ AN_HOUR_LATER = """() => {
         return name === "date" ? new Date(Date.parse(told) + 3_600_000).toUTCString() : told;
     };
 }"""
+HIDDEN = """isHidden => {
+    Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 _LIST = re.compile(r"/jobs(\?|/events)")
 """The list of jobs, and the stream that keeps it fresh."""
 
@@ -131,6 +135,10 @@ def test_a_sign_in_that_gets_no_answer_is_tried_again_and_can_be_corrected_meanw
     expect(notice).to_be_visible()
     page.unroute(_LIST)
     expect(page.get_by_role("alert")).to_contain_text("API key")
+    page.route(_LIST, lambda route: route.fulfill(status=503, headers={"Retry-After": "7"}))
+    button.click()
+    expect(page.get_by_text("The page tries again in 7 seconds.")).to_be_visible()
+    page.unroute(_LIST)
     page.route(_LIST, lambda route: route.abort())
     button.click()
     expect(notice).to_be_visible()
@@ -161,7 +169,31 @@ def test_a_file_that_had_been_accepted_before_is_noticed_and_can_be_sent_once_mo
     visitor.check()
     visitor.send()
     expect(visitor.count("Updated")).to_have_text("3")
-    assert visitor.job_id() != first
+    second = visitor.job_id()
+    assert second != first
+    # to other rules it is another batch without being asked for
+    visitor.choose_target()
+    page.get_by_label("All items or none").check()
+    page.locator("#file").set_input_files(file)
+    visitor.check()
+    visitor.send()
+    expect(visitor.count("Updated")).to_have_text("3")
+    assert visitor.job_id() not in (first, second)
+
+
+def test_while_nobody_looks_at_it_the_page_asks_for_nothing(visit: Visit, system: System, first_key: int) -> None:
+    visitor = visit()
+    page, asked = visitor.page, list[str]()
+    page.clock.install()
+    visitor.sign_in()
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/jobs/events")):
+        page.evaluate(HIDDEN, True)
+    page.on("request", lambda request: asked.append(request.url))
+    job = system.send([a_case(first_key)])
+    page.clock.run_for(60_000)
+    assert asked == []
+    page.evaluate(HIDDEN, False)
+    expect(page.get_by_role("link", name=job[-8:])).to_be_visible()
 
 
 def jobs_of(system: System) -> list[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -11,6 +12,7 @@ import httpx
 import jwt
 import pytest
 import redis
+from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.integration.audit.logs import lines_of, verified
 from tests.integration.intake.intakes import SECRET, Intake, an_intake
@@ -180,11 +182,53 @@ def test_what_cannot_be_recorded_is_not_done(servers: Services, tmp_path: Path) 
     assert verified(place) == ([], [])
 
 
+def test_a_batch_is_accepted_though_the_reading_of_its_result_cannot_be_recorded(
+    servers: Services, tmp_path: Path
+) -> None:
+    place = tmp_path / "log"
+    with (
+        an_intake(servers.redis_url, "unread:", audit={"directory": str(place)}) as intake,
+        client_of(intake) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        asked = threads.submit(client.put, BATCH, content=a_batch(a_case(1)), headers={"prefer": "wait=50"})
+        eventually(lambda: intake.store.workload.backlog("demo")[0] == 1, what="the batch is accepted")
+        place.rename(tmp_path / "away")
+        (job,) = client.get("/jobs").json()["data"]
+        intake.finish(job["jobId"], [CREATED])
+        response = asked.result(60)
+        (tmp_path / "away").rename(place)
+    assert (job_of(response), response.json()["data"]) == (job["jobId"], None)
+    assert recorded(place, 0) == [record("sent", job["jobId"], 1, peer="127.0.0.1")]
+
+
+def test_a_result_that_is_gone_is_not_read(intake: Intake, place: Path, servers: Services) -> None:
+    before = len(lines_of(place))
+    with client_of(intake) as client, redis.Redis.from_url(servers.redis_url) as server:
+        job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
+        intake.finish(job, [CREATED])
+        server.unlink(intake.store.keys.outcome(job))
+        assert client.get(f"/jobs/{job}/result").status_code == 410
+    assert recorded(place, before) == [record("sent", job, 1)]
+
+
+def test_the_log_has_the_whole_subject_and_cases_have_as_much_as_their_field_takes(intake: Intake) -> None:
+    """A longer user would be refused by the database with each case."""
+    with client_of(intake) as client:
+        job = job_of(client.put(BATCH, content=a_batch(a_case(1))))
+        intake.finish(job, [UNAVAILABLE])
+        again = job_of(client.post(f"/jobs/{job}/retry"))
+    users = [intake.store.jobs.job(each).user for each in (job, again)]
+    assert users == ["j.doe@clinic.example"] * 2 == [SUBJECT[:20]] * 2
+
+
 def test_nothing_is_kept_of_a_large_batch_that_cannot_be_recorded(servers: Services, tmp_path: Path) -> None:
     """A part of it was staged before that was known."""
     place, cases = tmp_path / "log", [a_case(key, x=token_hex(2000)) for key in range(1500)]
     with (
-        an_intake(servers.redis_url, "unkept:", audit={"directory": str(place)}) as intake,
+        an_intake(
+            servers.redis_url, "unkept:", audit={"directory": str(place)}, jobs={"chunk_bytes": 1 << 18}
+        ) as intake,
         client_of(intake) as client,
         redis.Redis.from_url(servers.redis_url) as server,
     ):
@@ -192,6 +236,13 @@ def test_nothing_is_kept_of_a_large_batch_that_cannot_be_recorded(servers: Servi
         assert client.put(BATCH, content=a_batch(*cases)).status_code == 503
         assert list(server.scan_iter("unkept:payload:*", count=1000)) == []
         assert int(server.hget("unkept:kept:demo", "bytes") or 0) == 0
+        (tmp_path / "away").rename(place)
+        job = job_of(client.put(BATCH, content=a_batch(*cases)))
+        intake.finish(job, [UNAVAILABLE] * len(cases))
+        kept = [set(server.scan_iter("unkept:payload:*", count=1000)), server.hget("unkept:kept:demo", "bytes")]
+        place.rename(tmp_path / "away")
+        assert client.post(f"/jobs/{job}/retry").status_code == 503
+        assert kept == [set(server.scan_iter("unkept:payload:*", count=1000)), server.hget("unkept:kept:demo", "bytes")]
         (tmp_path / "away").rename(place)
 
 

@@ -84,6 +84,8 @@ def test_an_issuer_that_hangs_delays_nobody_who_has_a_known_key(issuer: Issuer) 
     assert keys.find("made up") is None
     assert all(keys.find("old") is not None for _ in range(100))
     assert monotonic() - began < 60, "the patience is 3 s, and without it the server takes two minutes"
+    issuer.document = a_jwks(new=NEW)
+    eventually(lambda: keys.find("new"), 60, what="the answer that hangs is given up, and asked for anew")
 
 
 @pytest.mark.parametrize(("size", "is_read"), [(2**20 - 1, True), (2**20, True), (2**20 + 1, False)])

@@ -259,12 +259,18 @@ def test_a_request_that_is_sent_again_gives_the_same_job_whatever_keys_are_added
     assert len(set(jobs[-1])) == len(steps)
 
 
-@pytest.mark.parametrize("theirs", [{"client": "bob"}, {"first": 5}, {"path": "/care-plans/5/cases-batch"}])
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        {"client": "bob"}, {"first": 5}, {"path": "/care-plans/5/cases-batch"},
+        {"path": "/care-cases-batch?dryRun=true"}, {"headers": {"prefer": "handling=strict"}},
+    ],
+)  # fmt: skip
 def test_a_key_that_was_made_to_stand_for_another_job_gives_nothing(
     intake: Intake, raw: Any, theirs: dict[str, Any]
 ) -> None:
     key = f"stands for {theirs}"
-    with intake.client(theirs.get("client", "ann")) as client:
+    with intake.client(theirs.get("client", "ann"), **theirs.get("headers", {})) as client:
         path = theirs.get("path", "/care-cases-batch")
         other = client.put(path, content=a_batch(a_case(theirs.get("first", 1)))).json()["job"]["jobId"]
     job_id = intake.send(a_case(1), **{"Idempotency-Key": key})

@@ -186,6 +186,7 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
         intake.finish(intake.send())
         for path in ("/jobs/x", "/jobs/y", "/a-secret"):
             client.get(path)
+        client.head("/jobs/x")
         both = 'carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"} 2.0'
         # a request is counted once its answer is sent and it has notified, which its client does not wait for
         exposition = eventually(lambda: both in (metrics := client.get("/metrics")).text.splitlines() and metrics)
@@ -194,7 +195,9 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
     for expected in (
         both,
         'carecase_http_requests_total{method="GET",route="/jobs/{jobId}",status="404"} 2.0',
+        'carecase_http_requests_total{method="HEAD",route="/jobs/{jobId}",status="404"} 1.0',
         'carecase_http_requests_total{method="GET",route="none",status="404"} 1.0',
+        "carecase_acceptance_seconds_count 2.0",
         'carecase_http_request_seconds_count{route="/care-cases-batch"} 2.0',
         "carecase_store_up 1.0",
         "carecase_workers 0.0",
@@ -224,7 +227,7 @@ def test_pages_of_named_origins_may_call_and_read_and_no_others(called_by_pages:
 
     taken = (
         "x-api-key, Authorization, vbasoftware-database, Content-Type, Content-Encoding, Idempotency-Key, Prefer,"
-        " If-None-Match, traceparent, tracestate"
+        " If-None-Match, Last-Event-ID, traceparent, tracestate"
     )
     response = asked(ORIGIN, **{"access-control-request-headers": taken.lower()})
     assert response.status_code == 200

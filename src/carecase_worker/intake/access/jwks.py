@@ -120,7 +120,10 @@ def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> d
     """
     short = 0
     keys: dict[str | None, PyJWK] = {}
-    key_set = json.loads(document)
+    try:
+        key_set = json.loads(document)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     described_keys = key_set.get("keys") if isinstance(key_set, dict) else None
     for described in described_keys if isinstance(described_keys, list) else ():
         if (

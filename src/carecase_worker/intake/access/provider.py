@@ -208,7 +208,7 @@ def _lower(headers: Any) -> dict[str, str]:
 def _document_of(content: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.acceptance.page.sign_in.windows import asked_until, is_in, sign_in
 from tests.acceptance.page.visitors import Visitor
 from tests.acceptance.system import eventually
@@ -29,14 +29,16 @@ def test_a_token_that_is_about_to_end_is_renewed_without_anybody(
     assert [text for text in visitor.said if "401" in text] == [], "before the service refuses it"
 
 
+@pytest.mark.parametrize("claims", [{"sub": "eve"}, {"iss": "https://evil.example"}])
 def test_tokens_of_somebody_else_are_not_taken_in_place_of_those_that_have_ended(
-    come: Callable[..., Visitor], issuer: Issuer
+    come: Callable[..., Visitor], issuer: Issuer, claims: dict[str, Any]
 ) -> None:
+    """Nor those of another issuer, for whom the same name may stand for somebody else."""
     issuer.lifetime_s = 1
     visitor = come()
     sign_in(visitor)
     is_in(visitor)
-    issuer.faults.claims = {"sub": "eve"}
+    issuer.faults.claims = claims
     dialog = visitor.page.get_by_role("dialog", name="Sign in again")
     asked_until(visitor, dialog)
     issuer.lifetime_s, issuer.faults.claims = 3600, {}
@@ -97,3 +99,30 @@ def test_while_the_provider_is_away_a_token_that_has_ended_is_shown_and_renewed_
     issuer.lifetime_s, issuer.faults.away = 3600, set()
     expect(away).to_be_hidden()
     is_in(visitor)
+
+
+def test_whoever_signs_out_while_a_token_is_renewed_is_not_asked_to_sign_in_again(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    issuer.lifetime_s, issuer.faults.document = 20, {"end_session_endpoint": None}
+    visitor = come()
+    page, held = visitor.page, list[Route]()
+
+    def hold(route: Route) -> None:
+        if "grant_type=refresh_token" in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/token", hold)
+    sign_in(visitor)
+    is_in(visitor)
+    eventually(lambda: page.evaluate("true") and held, what="a renewal has begun")
+    page.get_by_role("button", name="Sign out").click()
+    eventually(lambda: page.evaluate("true") and issuer.revoked == ["ada"], what="its refresh token is forgotten")
+    with page.expect_response("**/token") as refused:
+        held[0].continue_()
+    assert refused.value.json() == {"error": "invalid_grant"}
+    page.evaluate("new Promise(requestAnimationFrame)")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()

@@ -11,7 +11,7 @@ from tests.integration.intake.intakes import Intake
 from tests.plain_http import http_get
 
 
-@pytest.mark.parametrize("last_id", ["x", "0-9", "3,1", "1-0", "0-2,2", "9" * 7])
+@pytest.mark.parametrize("last_id", ["x", "0-9", "3,1", "1-0", "0-2,2", "9" * 7, "end"])
 def test_an_id_of_another_stream_is_refused(intake: Intake, last_id: str) -> None:
     with intake.client() as client:
         for path in (f"/jobs/{a_job(intake)}/events", "/jobs/events"):

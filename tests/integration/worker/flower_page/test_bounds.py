@@ -70,3 +70,5 @@ def test_its_memory_is_bounded_whatever_has_passed(servers: Services, flower: "t
     assert memory_bytes < MOST_BYTES, f"{memory_bytes >> 20} MB"
     assert len(http_get(f"{url}/tools/flower/api/tasks", auth=auth, timeout=60).json()) == 5_000
     assert len(http_get(f"{url}/tools/flower/api/workers", auth=auth, timeout=60).json()) <= 500
+    exposition = http_get(f"{url}/tools/flower/metrics", auth=auth, timeout=60).text
+    assert len(set(re.findall(r'worker="([^"]+)"', exposition))) <= 500

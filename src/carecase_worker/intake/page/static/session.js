@@ -95,8 +95,10 @@ export class Session extends EventTarget {
   }
 
   async #renewed(former) {
-    const tokens = (await byItself(former)) ?? (await this.#again(former));
+    let tokens = await byItself(former);
     if (this.#tokens !== former) return; // signed out meanwhile
+    tokens ??= await this.#again(former);
+    if (this.#tokens !== former) return;
     if (!tokens) return former.secondsLeft > 0 ? undefined : this.close();
     [this.#tokens, this.#token] = [tokens, tokens.token];
     this.dispatchEvent(new CustomEvent("renewed"));
