@@ -103,7 +103,6 @@ def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
 def test_a_notification_that_waits_is_seen_although_the_next_database_has_none(
     store: Stores, sweep: Sweep, elapse: Elapse
 ) -> None:
-    """A broker that is not polled is known to be silent by this alone."""
     admit(store, "demo")
     elapse(MINUTE)
     sweep.once()
@@ -211,9 +210,7 @@ def test_a_purge_a_settling_and_a_look_at_a_schema_leave_no_connection_behind(st
     settle.once()
     settle.busy["demo"].join(120)
     eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the settling is closed")
-    watch = SchemaWatch(tenants)
-    watch.once()
-    assert watch.behind == {"demo": False}
+    SchemaWatch(tenants).once()
     eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the look is closed")
 
 

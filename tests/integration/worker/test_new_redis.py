@@ -102,7 +102,7 @@ def test_a_database_that_is_away_is_waited_for_as_ever(store: Stores, targets: S
 class LookedAt(SteppedTargets):
     """A database to whose jobs something happens while it is looked at."""
 
-    meanwhile: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], object] = lambda: None
 
     def writer(self, database: str) -> Any:
         self.meanwhile()

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import psutil
 import pytest
 import redis
@@ -21,7 +19,6 @@ from sqlalchemy import Engine
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.targets.databases import a_database, ask, engine_at, run
-from tests.ports import free_port
 from tests.posing import passing_on
 from tests.services import Services
 from tests.stores import Stores
@@ -40,7 +37,6 @@ from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.worker.processes.process_identity import own_name
 
 NEVER = "86400"
-DEEP = 940
 
 
 @dataclass
@@ -126,7 +122,6 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "DATABASES_DEMO_CONNECT_TIMEOUT_SECONDS": "2",
             "WORKER_CHUNK_DEADLINE_SECONDS": "2",
             "WORKER_CONCURRENCY": "1",
-            "WORKER_PORT": str(free_port()),
             "WORKER_SWEEP_SECONDS": NEVER,
             "JOBS_WIDTH": "1",
         }
@@ -162,14 +157,6 @@ def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_so
     eventually(lambda: ask(worker.database, count) == 1, what="the ledger is purged of what nobody can ask for")
 
 
-def test_it_reports_the_schema_of_its_database(worker: Worker) -> None:
-    def reports() -> bool:
-        metrics = httpx.get(f"http://127.0.0.1:{worker.settings.worker.port}/metrics").text
-        return 'carecase_schema_behind{database="demo"} 0.0' in metrics.splitlines()
-
-    eventually(reports, what="the schema is reported as one that fits")
-
-
 def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
     """Each chunk takes longer than a process goes on with what it has opened."""
     with worker.database.begin() as connection:
@@ -185,21 +172,6 @@ def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
     finally:
         with worker.database.begin() as connection:
             connection.exec_driver_sql("DROP TRIGGER slow ON care_case")
-
-
-def test_an_item_that_is_nested_as_deeply_as_an_intake_accepts_is_applied(worker: Worker) -> None:
-    """A worker is deeper in calls than an intake is when it reads the same item."""
-    deep: list[Any] = []
-    for _ in range(DEEP):
-        deep = [deep]
-    usual = sys.getrecursionlimit()
-    sys.setrecursionlimit(2 * usual)
-    try:
-        job_id = worker.send(a_case(500, more=deep))
-    finally:
-        sys.setrecursionlimit(usual)
-    worker.completes(job_id)
-    assert worker.store.jobs.job(job_id).counts["created"] == 1
 
 
 def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(worker: Worker) -> None:

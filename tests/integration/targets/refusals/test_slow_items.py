@@ -1,6 +1,7 @@
 """An item that takes too long is refused once others were fast; a slow database, or a lock, costs no other item."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -103,7 +104,7 @@ def test_a_lock_of_another_chunk_costs_no_item(engine: Engine) -> None:
 
 @pytest.mark.parametrize("theirs", [{"database": "postgres"}, {"username": "namesake"}], ids=["database", "user"])
 def test_a_chunk_in_another_database_or_of_another_user_is_not_taken_for_the_one_that_holds_the_lock(
-    engine: Engine, theirs: dict[str, str]
+    engine: Engine, theirs: dict[str, Any]
 ) -> None:
     """Tenants may share a server, and their chunks say nothing of a lock in this database."""
     run(engine, "DROP ROLE IF EXISTS namesake", "CREATE ROLE namesake LOGIN PASSWORD 'secret'")
