@@ -23,6 +23,12 @@ def test_chunks_without_a_case_in_common_are_one_statement_of_their_own_texts() 
     assert list(wave.keys) == [1, 2, 3]
 
 
+def test_case_by_case_they_are_written_in_the_order_of_their_keys_nevertheless() -> None:
+    """Two groups that lock the same cases in another order would lock each other out."""
+    (wave,) = as_one([plan_of(1, a_case(4), a_case(2)), plan_of(2, a_case(3), a_case(1))]).waves
+    assert [(entry.place, key_of(entry)) for entry in wave.entries()] == [(3, 1), (1, 2), (2, 3), (0, 4)]
+
+
 def test_a_case_of_two_chunks_is_written_in_the_order_of_acceptance() -> None:
     plan = as_one([plan_of(2, a_case(1), a_case(2)), plan_of(1, a_case(2), a_case(3))])
     assert [type(wave) for wave in plan.waves] == [WaveOfRows, WaveOfRows]

@@ -88,6 +88,14 @@ def test_every_database_that_no_wait_mends_keeps_the_worker_from_its_start(serve
     ]
 
 
+def test_settings_of_the_environment_that_collide_with_ours_keep_the_worker_from_its_start(
+    fitting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=0")
+    with pytest.raises(SettingsError, match=r"^databases\.fitting: PGOPTIONS or a service file overrides"):
+        looked_at(fitting=fitting)
+
+
 def test_every_url_with_a_parameter_that_libpq_does_not_know_is_reported_at_once(fitting: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         looked_at(

@@ -136,6 +136,12 @@ def test_a_process_goes_on_with_the_chunk_that_it_has_opened(batch: Batch) -> No
     batch.verify()
 
 
+def test_a_process_that_goes_on_shares_its_time_with_other_jobs(batch: Batch) -> None:
+    (other,) = batch.store.batches.admit(a_new_job(), {0: b"payload"}).to_notify
+    batch.store.leases.claim(other, "another")
+    assert attempt(batch.store, batch.targets, batch.to_notify[0], "worker", go_on=True).shares == 2
+
+
 def test_an_answer_of_complete_that_is_lost_leaves_nothing_leased_to_nobody(batch: Batch) -> None:
     store = SteppedStore(batch.store, away_at("after complete", times=1))
     applied = attempt(store, batch.targets, batch.to_notify[0], "worker", go_on=True)

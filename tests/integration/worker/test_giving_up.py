@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -23,6 +24,7 @@ from carecase_worker.store.operations.claims import Claimed
 from carecase_worker.targets.dialects.registry import DIALECTS
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.worker.attempts.planning import plan_chunk
+from carecase_worker.worker.attempts.report import Report
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 CASES = [a_case(1), a_case(2, case_Status="too long for it"), a_case(3)]
@@ -90,13 +92,13 @@ def cases_in(targets: SteppedTargets) -> int:
     return int(targets.rows("SELECT count(*) FROM care_case")[0][0])
 
 
-def given_up(targets: SteppedTargets, one: Admitted, elapse: Elapse) -> None:
+def given_up(targets: SteppedTargets, one: Admitted, elapse: Elapse, **parts: Any) -> None:
     """Attempt a chunk up to its deadline, and once more when that has come."""
     for waited in (timedelta(0), DAY - MINUTE):
         elapse(waited)
-        assert attempt(one.store, targets, one.ref, "worker").verdict.startswith("released: ")
+        assert attempt(one.store, targets, one.ref, "worker", **parts).verdict.startswith("released: ")
     elapse(MINUTE)
-    assert attempt(one.store, targets, one.ref, "worker").verdict == "kept"
+    assert attempt(one.store, targets, one.ref, "worker", **parts).verdict == "kept"
 
 
 @pytest.mark.parametrize(("point", "kind"), [(AWAY, FailureKind.AWAY), (SLOW, FailureKind.TOO_SLOW)])
@@ -194,8 +196,10 @@ def test_what_was_cancelled_is_reported_as_cancelled_when_the_deadline_comes(
     if settled:
         store.leases.settle("demo", 0)
     store.jobs.cancel(one.ref.job_id)
-    given_up(nowhere, one, elapse)
+    report = Report()
+    given_up(nowhere, one, elapse, report=report)
     assert one.chunk_outcomes().outcomes == [CANCELLED] * 3
+    assert not report.gave_up, "for Flower it is no failed task"
     job = store.jobs.job(one.ref.job_id)
     assert (job.state, job.counts["cancelled"], job.counts["failed"]) == (State.CANCELLED, 3, 0)
 

@@ -28,6 +28,7 @@ from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
+from carecase_worker.worker.schema_watch import SchemaWatch
 
 Elapse = Callable[[timedelta], None]
 KEEP = timedelta(days=8)
@@ -97,6 +98,17 @@ def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
     elapse(MINUTE)
     sweep.once()
     assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 1]
+
+
+def test_a_notification_that_waits_is_seen_although_the_next_database_has_none(
+    store: Stores, sweep: Sweep, elapse: Elapse
+) -> None:
+    admit(store, "demo")
+    elapse(MINUTE)
+    sweep.once()
+    admit(store, "other")
+    sweep.once()
+    assert sweep.signs.waiting
 
 
 def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(
@@ -190,7 +202,7 @@ def kept_garbage() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("kept_garbage")
-def test_a_purge_and_a_settling_leave_no_connection_behind(store: Stores, database: Engine) -> None:
+def test_a_purge_a_settling_and_a_look_at_a_schema_leave_no_connection_behind(store: Stores, database: Engine) -> None:
     tenants, connections = {"demo": tenant(url_of(database))}, GROUNDS["postgresql"].connections
     Purge(Intervals(store.client), tenants, KEEP).once()
     eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the purge is closed")
@@ -198,6 +210,8 @@ def test_a_purge_and_a_settling_leave_no_connection_behind(store: Stores, databa
     settle.once()
     settle.busy["demo"].join(120)
     eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the settling is closed")
+    SchemaWatch(tenants).once()
+    eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the look is closed")
 
 
 def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(

@@ -15,7 +15,7 @@ from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.payloads import pack, unpack_done
-from carecase_worker.cases.outcomes import CREATED, SUPERSEDED, UPDATED
+from carecase_worker.cases.outcomes import CANCELLED, CREATED, SUPERSEDED, UPDATED
 from carecase_worker.clock import epoch_ms
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.store.job import State
@@ -99,13 +99,13 @@ def test_a_database_that_is_away_is_waited_for_as_ever(store: Stores, targets: S
 
 
 @dataclass
-class LeftAlone(SteppedTargets):
-    """A database that is found away by somebody else while it is looked at."""
+class LookedAt(SteppedTargets):
+    """A database to whose jobs something happens while it is looked at."""
 
-    found_away: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], object] = lambda: None
 
     def writer(self, database: str) -> Any:
-        self.found_away()
+        self.meanwhile()
         return super().writer(database)
 
 
@@ -115,16 +115,25 @@ def test_a_database_that_is_left_alone_meanwhile_is_waited_for(
     ref, other = admit(store, a_case(1)), admit(store, a_case(2))
     store.leases.claim(other, "somebody else")
     pause = RetryLater(timedelta(minutes=1), open_circuit=timedelta(minutes=1))
-    targets = LeftAlone(
-        f"sqlite:///{tmp_path}/cases.sqlite", found_away=lambda: store.leases.release([other], "somebody else", pause)
+    targets = LookedAt(
+        f"sqlite:///{tmp_path}/cases.sqlite", meanwhile=lambda: store.leases.release([other], "somebody else", pause)
     )
     targets.prepare()
     assert attempt(store, targets, ref, "worker").verdict == "circuit_open"
     assert targets.rows("SELECT case_key FROM care_case") == []
-    targets.found_away = lambda: None
+    targets.meanwhile = lambda: None
     elapse(timedelta(minutes=2))
     assert attempt(store, targets, ref, "worker").verdict == "kept"
     assert outcomes(store, ref) == [CREATED]
+
+
+def test_what_is_cancelled_while_the_database_is_looked_at_is_not_applied(store: Stores, tmp_path: Path) -> None:
+    ref = admit(store, a_case(1))
+    targets = LookedAt(f"sqlite:///{tmp_path}/cases.sqlite", meanwhile=lambda: store.jobs.cancel(ref.job_id))
+    targets.prepare()
+    attempt(store, targets, ref, "worker")
+    assert outcomes(store, ref) == [CANCELLED]
+    assert targets.rows("SELECT case_key FROM care_case") == []
 
 
 def test_housekeeping_looks_before_anything_is_claimed_and_has_no_deadline(

@@ -1,5 +1,8 @@
 """The watch over schemas: one that is behind is reported until it is migrated, also while there are no jobs."""
 
+from pathlib import Path
+from urllib.parse import quote_plus
+
 from tests.integration.targets.databases import a_database, engine_at
 from tests.ports import free_port
 from tests.services import Services
@@ -24,3 +27,18 @@ def test_a_schema_that_is_behind_is_reported_until_it_is_migrated(servers: Servi
     with engine_at(url) as engine:
         upgrade(engine)
     assert samples_of(watch) == {"demo": 0}
+
+
+def test_a_schema_that_is_not_there_is_one_that_is_behind(servers: Services) -> None:
+    url = f"{servers.postgres_url}?options={quote_plus('-csearch_path=nowhere')}"
+    watch = SchemaWatch(tenants_of(load(None, {"CARECASE_DATABASES_DEMO_URL": url}).databases))
+    assert samples_of(watch) == {"demo": 1}
+
+
+def test_once_a_database_is_away_nothing_is_known_of_its_schema_any_more(tmp_path: Path) -> None:
+    file = tmp_path / "cases.sqlite"
+    watch = SchemaWatch(tenants_of(load(None, {"CARECASE_DATABASES_DEMO_URL": f"sqlite:///{file}"}).databases))
+    file.touch()
+    assert samples_of(watch) == {"demo": 1}
+    file.unlink()
+    assert samples_of(watch) == {}

@@ -18,6 +18,7 @@ from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
 from carecase_worker.errors import FailureKind
 from carecase_worker.store.job import State
 from carecase_worker.targets.causes import Causes
+from carecase_worker.worker.attempts.group import members_of, run_group
 
 MARK = "Ozymandias"
 
@@ -168,6 +169,19 @@ def test_its_items_are_500_and_not_503_though_the_attempt_ran_out_of_time_before
     assert claim.lease is not None
     assert applier.fail(claim.lease, FailureKind.AWAY, Causes.TIMEOUT.value).verdict == "kept"
     assert result(store, first).outcomes == [UNTRUSTED] * 10
+
+
+def test_one_that_was_changed_harms_no_other_small_batch(
+    servers: Services, store: Stores, targets: SteppedTargets
+) -> None:
+    store.leases.settle("demo", 0)
+    refs = [ChunkRef(admit(store, cases(first, 3), SEALS).job_id, 0) for first in (1, 11)]
+    Attacker(servers.redis_url, store, refs[0].job_id, refs[1].job_id).plant(b"")
+    applier = applier_of(store, targets, SEALS)
+    members = members_of(applier.claim(refs[0]))
+    assert len(members) == 2, "they go together"
+    run_group(applier, members)
+    assert [result(store, ref).outcomes for ref in refs] == [[UNTRUSTED] * 3, [CREATED] * 3]
 
 
 def test_what_had_been_applied_is_reported_as_it_was(

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job
 from tests.integration.targets.databases import engine_at
+from tests.ports import free_port
 from tests.receiver import SECRET
 from tests.services import Services
 from tests.stores import Stores
@@ -45,6 +47,7 @@ from carecase_worker.worker.schema_watch import SchemaWatch
 configure_logging(load().log)
 create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))
 """
+DEEP = 940
 MARKED = "Winterfylleth"
 """What no log may have."""
 
@@ -57,6 +60,7 @@ class Worker:
     store: Stores
     notifier: Notifier
     redis: "redis.Redis"
+    port: int
 
     def admit(self, items: bytes = a_batch(a_case(1, case_ID=MARKED)), notify: bool = True) -> str:
         """Admit one chunk; the job."""
@@ -91,6 +95,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "DATABASES_DEMO_URL": f"sqlite:///{place}/demo.sqlite",
         "WORKER_CONCURRENCY": "1",
         "WORKER_SWEEP_SECONDS": "0.5",
+        "WORKER_PORT": str(free_port()),
         "JOBS_RENOTIFY_AFTER_SECONDS": "1",
     }
     variables = {f"CARECASE_{name}": value for name, value in settings.items()}
@@ -104,7 +109,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
     store = Stores(loaded.redis, loaded.jobs)
     try:
         with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
-            yield Worker(log, store, Notifier(celery_app(loaded)), client)
+            yield Worker(log, store, Notifier(celery_app(loaded)), client, loaded.worker.port)
         assert MARKED not in log.read_text()
     finally:
         process.terminate()
@@ -122,6 +127,24 @@ def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker)
     worker.redis.hset(record, "accepted_us", str(right))
     worker.notifier.notify("demo", [ChunkRef(job_id, 0)])  # the sweep does, too, once the lease is over
     worker.completes(job_id)
+
+
+def test_an_item_that_is_nested_as_deeply_as_an_intake_accepts_is_no_error(worker: Worker) -> None:
+    """A worker is deeper in calls than an intake is when it reads the same item."""
+    deep = "[" * DEEP + "]" * DEEP
+    items = f'[{{"case_Key": 500, "carePlan_Key": 5, "do_Not_Contact": false, "more": {deep}}}]'
+    worker.completes(job_id := worker.admit(items=items.encode()))
+    assert worker.store.jobs.job(job_id).counts["created"] == 1
+
+
+def test_the_schema_of_a_database_is_in_the_metrics(worker: Worker) -> None:
+    worker.completes(worker.admit())
+
+    def is_there() -> bool:
+        metrics = httpx.get(f"http://127.0.0.1:{worker.port}/metrics").text
+        return 'carecase_schema_behind{database="demo"} 0.0' in metrics.splitlines()
+
+    eventually(is_there, what="the schema is reported as one that fits")
 
 
 def test_a_chunk_over_which_an_attempt_fails_is_let_go_and_others_are_applied(worker: Worker) -> None:

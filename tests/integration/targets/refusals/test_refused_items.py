@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 from tests.builders import a_case
 from tests.integration.targets.databases import BAD, raising, refusing
 from tests.integration.targets.refusals.spoiling import ALL_BUT_THE_BAD, CASES, STATES, apply, run, spoiled
@@ -18,6 +19,15 @@ def test_a_state_that_is_raised_over_one_item_is_that_items_own(
     with spoiled(engine, *refusing(raising(state))):
         assert apply(engine, upsert, *CASES) == ALL_BUT_THE_BAD
         assert apply(engine, upsert, *CASES[:7], *CASES[8:], seq=2) == [UPDATED] * 9
+
+
+def test_the_log_says_how_many_items_were_refused_with_which_code(engine: Engine) -> None:
+    with spoiled(engine, *refusing(raising("ZZ999"))), capture_logs() as logs:
+        assert apply(engine, PostgresUpsert(), *CASES, database="demo") == ALL_BUT_THE_BAD
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("items refused by the target database", "warning")
+    assert (line["database"], line["chunk_no"], line["count"], line["reason"]) == ("demo", 0, 1, "ZZ999: 1")
+    assert "job_id" in line
 
 
 @pytest.mark.parametrize("state", STATES)

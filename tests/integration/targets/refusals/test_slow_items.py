@@ -1,12 +1,13 @@
 """An item that takes too long is refused once others were fast; a slow database, or a lock, costs no other item."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from tests.builders import a_case
 from tests.integration.targets.databases import BAD, raising, refusing
-from tests.integration.targets.refusals.spoiling import ALL_BUT_THE_BAD, CASES, apply, attempted, hasty, spoiled
+from tests.integration.targets.refusals.spoiling import ALL_BUT_THE_BAD, CASES, apply, attempted, hasty, run, spoiled
 
 from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
@@ -99,3 +100,22 @@ def test_a_lock_of_another_chunk_costs_no_item(engine: Engine) -> None:
         assert (
             apply(limited, PostgresUpsert(), *CASES, attempts=11, longest=timedelta(seconds=1), seq=2) == [UPDATED] * 10
         )
+
+
+@pytest.mark.parametrize("theirs", [{"database": "postgres"}, {"username": "namesake"}], ids=["database", "user"])
+def test_a_chunk_in_another_database_or_of_another_user_is_not_taken_for_the_one_that_holds_the_lock(
+    engine: Engine, theirs: dict[str, Any]
+) -> None:
+    """Tenants may share a server, and their chunks say nothing of a lock in this database."""
+    run(engine, "DROP ROLE IF EXISTS namesake", "CREATE ROLE namesake LOGIN PASSWORD 'secret'")
+    other, owner = create_engine(engine.url.set(**theirs)), create_engine(engine.url)
+    with spoiled(engine), hasty(engine, 1) as limited, other.begin() as writing, owner.begin() as holding:
+        writing.execute(text("SET application_name = 'carecase-worker'"))
+        apply(engine, PostgresUpsert(), *CASES)
+        holding.execute(text(f"SELECT 1 FROM care_case WHERE case_key = {BAD} FOR UPDATE"))
+        outcomes = apply(limited, PostgresUpsert(), *CASES, attempts=3, longest=timedelta(seconds=1), seq=2)
+        holding.rollback()
+    other.dispose()
+    owner.dispose()
+    run(engine, "DROP ROLE namesake")
+    assert outcomes == [REFUSED if case["case_Key"] == BAD else UPDATED for case in CASES]

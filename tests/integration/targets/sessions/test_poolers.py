@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 import pytest
 from tests.acceptance.system import eventually
 from tests.builders import a_case
+from tests.integration.targets.databases import tenant
 from tests.integration.targets.sessions.writing import write
 from tests.needs import need
 from tests.ports import free_port
 
-from carecase_worker.errors import TargetFailure
+from carecase_worker.errors import SettingsError, TargetFailure
+from carecase_worker.targets.startup import look_at
 
 
 @pytest.fixture
@@ -46,3 +48,5 @@ def test_a_pooler_that_lends_sessions_is_refused(pooled: str) -> None:
     assert "a connection pooler lends out sessions" in eventually(
         lambda: "refuses connections" not in message() and message()
     )
+    with pytest.raises(SettingsError, match=r"databases\.d: a connection pooler lends out sessions"):
+        look_at({"d": tenant(pooled)})

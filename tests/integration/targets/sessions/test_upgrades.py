@@ -2,9 +2,11 @@
 
 import threading
 
+import pytest
 from sqlalchemy import create_engine, text
 from tests.integration.targets.databases import engine_at
 
+from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
 
@@ -20,6 +22,20 @@ def test_an_upgrade_waits_for_another_one_however_long_that_takes(schemas: str) 
             assert upgrading.is_alive(), "it waits, although a worker would not"
         upgrading.join(120)
         assert schema_differences(engine) == []
+    other.dispose()
+
+
+def test_an_upgrade_waits_for_a_table_no_longer_than_a_worker_does(schemas: str) -> None:
+    """Whoever needs the table, too, waits behind it."""
+    other = create_engine(schemas)
+    with engine_at(schemas, LOCK_TIMEOUT_SECONDS="0.1") as engine:
+        upgrade(engine)
+        with other.connect() as connection:
+            connection.execute(text("SET idle_in_transaction_session_timeout = '60s'"))
+            connection.execute(text("LOCK TABLE carecase_schema"))
+            with pytest.raises(TargetFailure) as failure:
+                upgrade(engine)
+    assert failure.value.kind is FailureKind.TOO_SLOW
     other.dispose()
 
 
