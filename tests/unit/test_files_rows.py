@@ -90,6 +90,13 @@ def test_blank_lines_and_rows_without_any_value_are_no_rows() -> None:
     assert lines(text) == [4, 7]
 
 
+def test_a_piece_may_end_anywhere_in_a_quoted_cell_of_several_lines() -> None:
+    text = HEADER + b'1,5,false,"a\nb ""c""\n"\n1,5,false,d\n'
+    for piece_bytes in range(1, len(text) + 1):
+        assert cases(text, piece_bytes=piece_bytes) == [{**ROW, "case_ID": 'a\nb "c"\n'}, {**ROW, "case_ID": "d"}]
+        assert lines(text, piece_bytes=piece_bytes) == [2, 5]
+
+
 @pytest.mark.parametrize("piece_bytes", [1, 1 << 20])
 def test_lines_of_other_blanks_before_the_header_are_skipped(piece_bytes: int) -> None:
     text = b"\t\t\n \t \r\n\n" + HEADER.replace(b",", b"\t") + b"1\t5\tfalse\tx\n"

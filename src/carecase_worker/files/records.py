@@ -61,9 +61,13 @@ class Delimited:
 
     def end_of(self, text: str) -> int:
         """Return the offset after the last line feed outside quoted cells."""
-        if text.count('"') % 2 == 0:
-            return text.rfind("\n") + 1
-        return text.rfind("\n", 0, text.rfind('"')) + 1  # before an odd one, quotes are even
+        end, feed, quotes = len(text), text.rfind("\n"), text.count('"')
+        while feed >= 0:
+            quotes -= text.count('"', feed, end)
+            if quotes % 2 == 0:
+                return feed + 1
+            end, feed = feed, text.rfind("\n", 0, text.rfind('"', 0, feed))
+        return 0
 
     def records(self, text: str, line: int) -> Records:
         """Parse the records of a text, with unquoted cells."""
