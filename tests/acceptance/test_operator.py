@@ -18,6 +18,7 @@ import pytest
 from tests.acceptance.system import COMMAND, System, eventually, run, running
 from tests.builders import a_case
 
+from carecase_worker.embedded.stack import ports_of
 from carecase_worker.settings.loading import process_environment
 
 
@@ -37,6 +38,7 @@ def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_tak
         family = psutil.Process(system.process.pid).children(recursive=True)
         assert len(family) > 6
         urls = urls_of(system)
+        stop_while_the_intake_takes_its_time(system)
     assert system.process.returncode == 0
     assert not stack_file.exists()
     assert [process for process in family if process.is_running()] == []
@@ -60,6 +62,20 @@ def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_tak
         assert system.query("SELECT count(*) FROM care_case WHERE case_key > 100000") == [(20_001,)]
         with system.client() as client:
             assert len(client.get("/jobs").json()["data"]) == 3
+        assert ports_of(system.data_dir).intake == urlsplit(urls_of(system)[0]).port, "the next start takes it again"
+
+
+def stop_while_the_intake_takes_its_time(system: System) -> None:
+    """Stop a system, with an intake that goes on only once the other roles have ended."""
+    pids = system.stack["processes"]
+    intake, *servers = (psutil.Process(pids[part][0]) for part in ("intake", "redis", "postgresql"))
+    others = [psutil.Process(pid) for role in ("worker", "flower") for pid in pids[role]]
+    intake.suspend()
+    system.process.terminate()
+    eventually(lambda: not any(map(alive, others)), what="the other roles have ended")
+    intake.resume()
+    eventually(lambda: not all(map(alive, servers)), what="a server has ended")
+    assert not alive(intake), "servers are stopped once no role needs them any more"
 
 
 def urls_of(system: System) -> list[str]:

@@ -1,6 +1,11 @@
 """A pod is restricted, probed, given time to end, spread and scaled, and replaced when its configuration changes."""
 
 import re
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
 
 import pytest
 from tests.deployment.chart import Pod, rendered
@@ -189,3 +194,24 @@ def test_a_pod_is_replaced_when_its_configuration_changes_and_only_then() -> Non
 
     before, after = sums(), sums("workerGroups: {north: {settings: {worker: {concurrency: 8}}}}")
     assert {name for name in before if before[name] != after[name]} == {"carecase-worker-north"}
+
+
+@pytest.mark.parametrize(("status", "ends_with"), [(200, 0), (503, 1), (404, 1)])
+def test_the_test_of_a_release_fails_unless_its_intakes_are_ready(status: int, ends_with: int) -> None:
+    class Intake(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+            self.wfile.write(b"details")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    (pod,) = rendered("production").pods("test")
+    _, *options = pod.container["command"]
+    (script,) = pod.container["args"]
+    with HTTPServer(("127.0.0.1", 0), Intake) as intake:
+        Thread(target=intake.handle_request, daemon=True).start()
+        here = script.replace("http://carecase-intake:80/", f"http://127.0.0.1:{intake.server_port}/")
+        ran = subprocess.run([sys.executable, *options, here], env={}, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (ends_with, f"{status} details\n"), ran.stderr

@@ -171,6 +171,7 @@ def test_whoever_is_stopped_has_time_to_end_what_it_does(tmp_path: Path) -> None
     assert int(of_worker) > settings("carecase-worker@", tmp_path).worker.chunk_deadline.total_seconds() + 10
     assert int(of_intake) > 10, "uvicorn's graceful shutdown"
     assert lines("carecase-worker@", "KillMode") == ["mixed"], "the pool ends what it has in hand"
+    assert lines("carecase-migrate", "TimeoutStartSec") == ["15min"], "an index of a large table, and a lock before it"
 
 
 @pytest.mark.parametrize("unit", [unit for unit in SECRETS if unit != "carecase-migrate"])

@@ -1,7 +1,12 @@
 """A cell becomes a value of its field's type, or stays text for the rules to judge."""
 
+import tracemalloc
+
 import pytest
 from tests.unit.rows import HEADER, ROW, cases, mapped
+
+from carecase_worker.cases.care_case import FIELD
+from carecase_worker.files.cells import CellForms, converter
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,23 @@ def test_a_column_of_many_different_cells_is_converted_as_one_of_few() -> None:
     assert scores == [score for n in range(rows) for score in (n + 0.5, 0.5)]
 
 
+def test_of_a_column_of_ever_new_cells_few_are_kept() -> None:
+    convert = converter(FIELD["case_Score"], CellForms())
+
+    def kept_after(columns: range) -> int:
+        for column in columns:
+            convert([f"{column}.{row}" for row in range(5_000)])
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        few = kept_after(range(2)) - before
+        assert kept_after(range(2, 40)) - before < 2 * few
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     ("form", "text", "iso"),
     [
@@ -82,6 +104,7 @@ def test_a_column_of_many_different_cells_is_converted_as_one_of_few() -> None:
         ("%Y%m%d%H%M%S", "20260205093001", "2026-02-05T09:30:01Z"),
         ("%m/%d/%Y %I:%M %p", "2/5/2026 12:05 am", "2026-02-05T00:05:00Z"),
         ("%m/%d/%Y %I:%M %p", "2/5/2026 12:05 PM", "2026-02-05T12:05:00Z"),
+        ("%m/%d/%Y %I:%M %p", "2/5/2026 1:05 pm", "2026-02-05T13:05:00Z"),
         ("%Y-%m-%d-%H.%M.%S.%f", "2026-02-05-09.30.01.123456789", "2026-02-05T09:30:01.123456789Z"),
         ("%d/%m/%Y %H:%M%z", "05/02/2026 09:30+0100", "2026-02-05T09:30:00+0100"),
         ("%d/%m/%Y", "2026-02-05T01:00:00Z", "2026-02-05T01:00:00Z"),
