@@ -44,6 +44,13 @@ def test_an_event_that_was_cut_off_is_no_event_and_is_resumed_before() -> None:
     assert [event.name for event in events] == ["progress", "outcomes", "final"]
 
 
+def test_the_id_of_an_event_that_was_cut_off_is_none_to_resume_after() -> None:
+    reader, events = read(STREAM[: STREAM.index(b"id: end")], b"id: end\nevent: final\n")
+    reader.resume()
+    reader.feed(b"event: heartbeat\ndata: {}\n\n")
+    assert (reader.last_id, len(events)) == ("0", 2), "the service would leave the last event out"
+
+
 def test_what_is_not_of_the_service_is_reported() -> None:
     assert read(b"event: progress\ndata: {}\n\n")[0].broken
     assert not read(b"event: more\ndata: {}\n\nwhatever: x\n\n")[0].broken

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,16 @@ def test_blank_lines_and_rows_without_any_value_are_no_rows() -> None:
     text = b"\r\n" + HEADER + b"\n1,5,false,x\n,,,\n \n2,5,false,y\n\n"
     assert [case["case_Key"] for case in cases(text)] == [1, 2]
     assert lines(text) == [4, 7]
+    keyless = {name: value for name, value in ROW.items() if name != "case_Key"}
+    assert cases(HEADER + b",5,false,x\n") == [{**keyless, "case_ID": "x"}], "a row with a value is one to be judged"
+
+
+def test_the_last_lines_that_are_skipped_are_the_last_of_the_file_however_its_bytes_come() -> None:
+    mapping = replace(NAMES_OF_FIELDS, skipped_last_lines=2)
+    text = HEADER + b"1,5,false,a\n1,5,false,b\n1,5,false,c\nTotal,,,\n3,,,\n"
+    for piece_bytes in range(1, len(text) + 1):
+        assert [case["case_ID"] for case in cases(text, mapping, piece_bytes)] == ["a", "b", "c"]
+        assert lines(text, mapping, piece_bytes) == [2, 3, 4]
 
 
 def test_a_piece_may_end_anywhere_in_a_quoted_cell_of_several_lines() -> None:
