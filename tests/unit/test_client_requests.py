@@ -10,6 +10,7 @@ from tests.client_answers import JOB, UPLOAD, Hands, accepted, calls_of, item, j
 
 from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.events import EventReader
+from carecase_worker.client.exchange import transport
 from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Request, Response, Result, Steps, advance
 from carecase_worker.client.exchange.verdicts import RetryPolicy
@@ -285,3 +286,9 @@ def test_the_last_error_is_the_one_that_is_reported() -> None:
     hands = Hands()
     with pytest.raises(ClientError, match="502"):
         requests_of(calls_of(hands, RetryPolicy(tries=2)).job(JOB), problem(503), problem(502), hands=hands)
+
+
+def test_a_connection_has_five_seconds_and_an_answer_the_time_of_its_long_poll_more() -> None:
+    patient, hasty = (Request("GET", "/jobs", long_poll=20 * S, silence=seconds * S) for seconds in (60, 2))
+    limits = [transport.arguments(request)["timeout"] for request in (patient, hasty)]
+    assert [(limit.connect, limit.read) for limit in limits] == [(5, 80), (2, 22)]

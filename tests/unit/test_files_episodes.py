@@ -100,9 +100,11 @@ def test_the_page_on_files_lists_what_has_no_place() -> None:
     "line", [b"{", b"[]", b'{"resourceType":"Patient","status":"x"}', b'{"resourceType":1}', b"\xff"]
 )
 def test_what_is_no_episode_is_reported_with_its_line(line: bytes) -> None:
-    with pytest.raises(BatchRefused, match="Line 3 is not an EpisodeOfCare of FHIR R4") as refused:
-        cases(json.dumps(EPISODE).encode() + b"\n\n" + line + b"\n")
-    assert refused.value.fault is BatchFault.BAD_FILE
+    good = json.dumps(EPISODE).encode() + b"\n\n"
+    for piece_bytes in (1 << 20, len(good), 1):
+        with pytest.raises(BatchRefused, match="Line 3 is not an EpisodeOfCare of FHIR R4") as refused:
+            cases(good + line + b"\n", piece_bytes)
+        assert refused.value.fault is BatchFault.BAD_FILE
 
 
 def test_a_file_of_nothing_is_empty_and_a_line_is_bounded() -> None:
