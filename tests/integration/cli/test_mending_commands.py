@@ -117,6 +117,14 @@ def test_reasons_that_have_no_place_in_the_rows_are_told_of_with_their_file(care
     assert (given.status, json.loads(given.out), given.err) == (0, document, "")
 
 
+def test_mended_rows_are_read_by_their_mapping(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "mended.csv").write_bytes(b"2,5,no\n")
+    (tmp_path / "m.toml").write_text(MAPPING)
+    with answering(the_job(), accepted(job_id=NEW, total=1)) as peer:
+        ran = carecase("resend", JOB, "mended.csv", "--mapping", "m.toml", "--no-watch", "--url", peer.url)
+    assert (ran.status, json.loads(peer.received[1].body)) == (0, [{**CASE_2, "do_Not_Contact": "no"}]), ran
+
+
 @pytest.mark.parametrize(
     ("failed", "document"),
     [

@@ -116,24 +116,6 @@ async def sent_without_blocking(url: str, cases: Any) -> list[ItemResult]:
         return [one async for one in client.validate(cases)]
 
 
-async def sent_in_each_way(url: str) -> None:
-    async with connect_async(url) as client:
-        for cases in (CASES, stream(CASES)):
-            await client.submit(cases, idempotency_key="key", strict=True)
-        for cases in (CASES, stream(CASES)):
-            await client.submit(cases, idempotency_key="key", dry_run=True)
-        for cases in (CASES, stream(CASES)):
-            _ = [job async for job in client.submit_all(cases, idempotency_key="key", dry_run=True)]
-
-
-def test_without_blocking_cases_are_sent_alike_wherever_they_come_from() -> None:
-    with answering(*[accepted()] * 6) as peer:
-        asyncio.run(sent_in_each_way(peer.url))
-    sent = [(one.path, one.headers.get("prefer")) for one in peer.received]
-    dry = ("/care-cases-batch?dryRun=true", None)
-    assert sent == [("/care-cases-batch", "handling=strict")] * 2 + [dry] * 4
-
-
 def test_without_blocking_cases_may_come_from_anywhere_where_they_may_with_it(tmp_path: Path) -> None:
     file = tmp_path / "cases.json"
     file.write_bytes(json.dumps(CASES).encode())
