@@ -292,3 +292,9 @@ def test_a_connection_has_five_seconds_and_an_answer_the_time_of_its_long_poll_m
     patient, hasty = (Request("GET", "/jobs", long_poll=20 * S, silence=seconds * S) for seconds in (60, 2))
     limits = [transport.arguments(request)["timeout"] for request in (patient, hasty)]
     assert [(limit.connect, limit.read) for limit in limits] == [(5, 80), (2, 22)]
+
+
+def test_parts_that_are_cut_again_are_sent_in_the_order_of_their_cases() -> None:
+    steps = in_turn(calls_of(Hands()).submit_part(Batches(4, 99), batch_of(b"0", b"1", b"2"), None, "run"))
+    batches, _ = sent(steps, problem(413), problem(413), *[accepted()] * 3)
+    assert [body for _, body in batches] == [b"[0,1,2]", b"[0,1]", b"[0]", b"[1]", b"[2]"]
