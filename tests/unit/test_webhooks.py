@@ -23,6 +23,8 @@ def test_a_message_is_thin_and_every_secret_has_signed_it() -> None:
     now = datetime.now(UTC)
     message = message_of(JobEvent.of(JOB, PACKED), SECRETS, now, "/carecase")
     assert message.headers["webhook-id"] == f"{JOB}.2"
+    assert message.headers["content-type"] == "application/json"
+    assert message.headers["user-agent"] == "carecase-worker"
     for secret in SECRETS:
         assert Webhook(secret).verify(message.body, dict(message.headers)) == json.loads(message.body)
     assert json.loads(message.body) == {
@@ -42,6 +44,12 @@ def test_a_message_is_thin_and_every_secret_has_signed_it() -> None:
             "links": {"self": f"/carecase/jobs/{JOB}", "result": f"/carecase/jobs/{JOB}/result"},
         },
     }
+
+
+def test_a_job_that_waits_has_processed_as_many_items_as_have_an_outcome() -> None:
+    message = message_of(JobEvent.of(JOB, b"3|waiting|1795593600000001|demo|9|1|2|0|2|0"), SECRETS, NOW, "")
+    data = json.loads(message.body)["data"]
+    assert (data["state"], data["total"], data["processed"]) == ("waiting", 9, 5)
 
 
 def test_an_attempt_later_has_the_same_id_and_body() -> None:
@@ -83,6 +91,9 @@ def test_a_private_one_is_where_it_is_permitted() -> None:
     [
         (Reply(200), 0, DeliveryVerdict.DELIVERED),
         (Reply(204), 9, DeliveryVerdict.DELIVERED),
+        (Reply(299), 0, DeliveryVerdict.DELIVERED),
+        (Reply(199), 0, DeliveryVerdict.AGAIN),
+        (Reply(300), 0, DeliveryVerdict.AGAIN),
         (Reply(301), 0, DeliveryVerdict.AGAIN),
         (Reply(410), 0, DeliveryVerdict.DISABLED),
         (Reply(500), 8, DeliveryVerdict.AGAIN),
@@ -92,6 +103,16 @@ def test_a_private_one_is_where_it_is_permitted() -> None:
 )
 def test_what_becomes_of_an_event(reply: Reply, attempts: int, verdict: DeliveryVerdict) -> None:
     assert verdict_on(reply, attempts, 0.5, 10)[0] is verdict
+
+
+def test_each_time_between_attempts_is_the_documented_one_and_a_lost_event_is_kept() -> None:
+    minute, hour = 60, 3600
+    failures = [verdict_on(Reply(500), attempts, 0.5, 10)[1] for attempts in range(10)]
+    assert [failure.after / timedelta(seconds=1) for failure in failures[:9]] == [
+        *(5, 30, 5 * minute, 30 * minute),
+        *(hour, 3 * hour, 6 * hour, 12 * hour, 24 * hour),
+    ]
+    assert failures[9].kept == 10
 
 
 @pytest.mark.parametrize(
@@ -138,6 +159,7 @@ def test_attempts_come_after_five_seconds_up_to_a_day(
         ("9" * 20, None),
         ("Wed, 25 Nov 2026 08:01:00 GMT", 60),
         ("Wed, 25 Nov 2026 07:59:00 GMT", 0),
+        ("Wed, 25 Nov 2026 08:01:00 -0000", None),
         ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
         ("Wed, 25 Nov 2026 08:01:00 +99999999999999", None),
     ],
