@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+from tests.acceptance.system import eventually
 from tests.collector import Collector, a_traceparent, collecting
 
 from carecase_worker.settings.sections.tracing import TracingSettings
@@ -112,3 +115,33 @@ def test_a_span_that_follows_from_none_has_no_link() -> None:
             with tracer.request("PUT", SENT) as span:
                 span.link(sent)
     assert sorted(len(span.links) for span in collector.spans) == [0, 1]
+
+
+def test_a_collector_that_does_not_answer_is_given_up_after_the_time_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the variables of OpenTelemetry say."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "3600")
+    lost = Event()
+    with collecting() as collector:
+        collector.answers.clear()
+        settings = {"endpoint": collector.url, "timeout_seconds": 0.1, "max_spans": 1}
+        tracer = OtlpTracer(TracingSettings.model_validate(settings), "tests", lambda _: lost.set())
+        tracer.attempt([None]).end()
+        assert lost.wait(25), "it would answer after half a minute"
+        tracer.close()
+
+
+def test_what_was_lost_since_the_last_line_of_the_log_is_told_at_the_end() -> None:
+    def lose_one(tracer: OtlpTracer, collector: Collector) -> None:
+        """There is one place, and the first of two spans keeps it."""
+        collector.answers.clear()
+        for _ in range(2):
+            tracer.attempt([None]).end()
+        collector.answers.set()
+
+    with capture_logs() as lines, tracing(max_spans=1) as (tracer, collector):
+        lose_one(tracer, collector)
+        eventually(lambda: lines, 60, "a line once the first one has left its place")
+        lose_one(tracer, collector)
+    assert [(line["event"], line["count"]) for line in lines] == [("spans lost", 1)] * 2
