@@ -105,6 +105,24 @@ def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(
     assert check(tmp_path).returncode == 0
 
 
+def test_a_request_that_trickles_in_does_not_keep_its_place(tmp_path: Path, start: Callable[..., Worker]) -> None:
+    """Each byte comes long before the server has waited too long for it."""
+    worker = start("WELL")
+    with connected(str(sockets(tmp_path) / str(worker.pid))) as slow:
+        slow.settimeout(0.2)
+
+        def is_closed() -> bool:
+            try:
+                slow.sendall(b"G")
+                return slow.recv(1) == b""
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        eventually(is_closed, 30, "the connection is closed")
+
+
 def test_who_opens_many_connections_takes_places_of_its_own(start: Callable[..., Worker]) -> None:
     """A probe that is slow to ask keeps its place, and however many come there are no more threads."""
     port = free_port()
