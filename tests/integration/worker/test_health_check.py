@@ -28,6 +28,12 @@ serve_health(HealthPages(monitor, bytes), WorkerSettings(port=int(sys.argv[2])))
 print("ready", flush=True)
 input()
 """
+LEFT_BEHIND = """
+import os, socket, sys
+left = socket.socket(socket.AF_UNIX)
+left.bind(os.path.join(sys.argv[3], str(os.getpid())))
+left.close()
+"""
 
 MOST = 16
 Worker = subprocess.Popen[bytes]
@@ -83,6 +89,19 @@ def test_one_worker_that_is_not_well_is_enough_and_each_is_named(tmp_path: Path,
     assert {one.name for one in sockets(tmp_path).iterdir()} == {str(well.pid), str(other.pid)}
     is_cut_off = f"worker {other.pid}: {Health.CUT_OFF.value.partition(';')[0]}"
     eventually(lambda: tells(0, is_well, is_cut_off), what="to start it again would help nobody")
+
+
+def test_a_worker_takes_the_place_of_one_that_had_the_same_process_id(tmp_path: Path) -> None:
+    """In a container that is started again, it always has."""
+    sockets(tmp_path).mkdir(mode=0o700)
+    command = [sys.executable, "-c", LEFT_BEHIND + PROGRAM, "WELL", "0", str(sockets(tmp_path))]
+    environment = process_environment() | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+        with connected(str(sockets(tmp_path) / str(worker.pid))) as probe:
+            assert status_of(probe) == 200
+        worker.communicate(b"\n", timeout=60)
 
 
 def test_with_a_configuration_it_is_the_same_check(tmp_path: Path, start: Callable[..., Worker]) -> None:
