@@ -77,6 +77,9 @@ def test_every_other_parameter_arrives(url: str, parameter: str, shown: str, val
     [
         ("connect_timeout=9", "connect_timeout", "9"),
         ("", "connect_timeout", "3"),
+        ("", "keepalives_idle", "5"),
+        ("", "keepalives_interval", "2"),
+        ("", "keepalives_count", "3"),
         ("keepalives_idle=77", "keepalives_idle", "77"),
         ("keepalives_interval=7", "keepalives_interval", "7"),
         ("keepalives_count=9", "keepalives_count", "9"),
