@@ -26,6 +26,8 @@ SAME_BROKER = "flower.broker_url: must be the same broker as broker.url, with an
 JOB_URL = "must be https://host/path or http://host/path with {job_id} in it"
 DELIMITER = 'must be one character other than a letter, digit, blank or quote, as "," or "\\t"'
 TABLE = "must be a table of names and values, or a list of texts where the setting allows one"
+PLAIN_URL = "must have a valid host name and port, and only ASCII characters without spaces"
+HTTPS_URL = "must be an https URL, as https://host/path, without a user and without a fragment"
 BOUND = "audience = 'a'\nissuer = 'i'"
 
 UNBOUND = [
@@ -224,6 +226,9 @@ WRONG = [
     ),
     ("[intake]\nport = 'x'\n[flower]\nport = 8080", [f"intake.port: {WHOLE} 0 to 65535"]),
     ("[intake]\nhost = ''\n[flower]\nport = 8080", [f"intake.host: {HOST}: the host is missing"]),
+    ("[redis]\nprefix = 'b:x'", [SAME_PREFIX]),
+    ("[worker]\nport = 8080", ["worker.port: is also intake.port; give one of them another port"]),
+    ("[worker]\nport = 5555", ["worker.port: is also flower.port; give one of them another port"]),
     ("[flower]\nport = 8080\nhost = ''", [f"flower.host: {HOST}: the host is missing"]),
     ("[redis]\nprefix = ''\n[broker]\nprefix = ' '", [f"broker.prefix: {PREFIX}"]),
     ("[redis]\nprefix = ' '\n[broker]\nprefix = 'c:x'", [f"redis.prefix: {PREFIX}"]),
@@ -247,6 +252,10 @@ WRONG = [
         f"{DATABASE}{WEBHOOK}client = 'acne'\n[clients.acme]\ndatabases = ['d']",
         ["webhooks.w.client: must be one of the clients; did you mean acme?"],
     ),
+    ("[webhooks.w]\nclient = 'c'\nurl = 'https://h/a b'", [f"webhooks.w.url: {PLAIN_URL}"]),
+    ("[webhooks.w]\nclient = 'c'\nurl = 'https://h/%0A'", [f"webhooks.w.url: {PLAIN_URL}"]),
+    ("[webhooks.w]\nclient = 'c'\nurl = 'https://[h/'", [f"webhooks.w.url: {PLAIN_URL}"]),
+    ("[webhooks.w]\nclient = 'c'\nurl = 'https://h/#'", [f"webhooks.w.url: {HTTPS_URL}"]),
     (
         f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25.1",
         ["delivery.timeout_seconds: must be at most 25: after that another worker takes over"],
@@ -259,6 +268,7 @@ RIGHT = [
     f"{DATABASE}{WEBHOOK}client = 'acme'\n[clients.acme]\ndatabases = ['d']",
     f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25",
     "[delivery]\ntimeout_seconds = 25.1",
+    "[webhooks.w]\nclient = 'c'\nurl = 'https://[::1]:8443/a%20b?c=%2F'",
     "[intake]\nport = 0\n[flower]\nport = 0",
     "[intake]\nport = 9000\nhost = '10.0.0.2'\n[flower]\nport = 9000\nhost = '10.0.0.1'",
     "[intake]\nport = 9000\nhost = '0.0.0.0'\n[flower]\nport = 9001\nhost = '0.0.0.0'",

@@ -1,5 +1,6 @@
 """Webhooks: messages as the specification has them, addresses that are permitted, the schedule of attempts."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -172,7 +173,20 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
         WebhookSettings.model_validate({"client": "ann", "url": url})
 
 
-@pytest.mark.parametrize("secrets", ["", "whsec_x", "whsec_QUJD", "a,b"])
+def secret_of(size: int) -> str:
+    return f"whsec_{base64.b64encode(bytes(size)).decode()}"
+
+
+def test_one_to_eight_secrets_of_24_to_64_bytes_are_taken() -> None:
+    for secrets in ([secret_of(24)], [secret_of(64)], [secret_of(size) for size in range(24, 32)]):
+        given = {"client": "ann", "url": "https://x", "secrets": ",".join(secrets)}
+        assert WebhookSettings.model_validate(given).signing_secrets == tuple(secrets)
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    ["", "whsec_x", "whsec_QUJD", "a,b", secret_of(23), secret_of(65), ",".join(map(secret_of, range(24, 33)))],
+)
 def test_a_secret_that_is_none_is_refused(secrets: str) -> None:
     with pytest.raises(ValueError):
         WebhookSettings.model_validate({"client": "ann", "url": "https://x", "secrets": secrets})
