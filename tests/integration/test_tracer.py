@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from tests.collector import Collector, a_traceparent, collecting
+from tests.integration.intake.intakes import an_intake
+from tests.services import Services
 
 from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.traceparent import TraceParent
@@ -112,3 +114,10 @@ def test_a_span_that_follows_from_none_has_no_link() -> None:
             with tracer.request("PUT", SENT) as span:
                 span.link(sent)
     assert sorted(len(span.links) for span in collector.spans) == [0, 1]
+
+
+def test_an_intake_that_ends_has_sent_what_it_recorded(servers: Services) -> None:
+    with collecting() as collector:
+        with an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake:
+            intake.send()
+        assert [span.name for span in collector.spans if span.kind == "SERVER"] == ["PUT /care-cases-batch"]

@@ -137,6 +137,14 @@ def test_validating_cancelling_and_retrying_are_recorded(intake: Intake, place: 
     ]  # fmt: skip
 
 
+def test_the_head_of_a_stream_reads_nothing(intake: Intake, place: Path) -> None:
+    with client_of(intake) as client:
+        job = job_of(client.put(BATCH, content=a_batch(a_case())))
+        before = len(lines_of(place))
+        assert client.head(f"/jobs/{job}/events").status_code == 200
+    assert recorded(place, before) == []
+
+
 def test_of_a_cancelled_job_what_was_not_applied_yet_is_counted(intake: Intake, place: Path) -> None:
     with client_of(intake) as client:
         job = job_of(client.put(BATCH, content=a_batch(*(a_case(key) for key in range(5)))))
