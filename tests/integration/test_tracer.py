@@ -121,3 +121,16 @@ def test_an_intake_that_ends_has_sent_what_it_recorded(servers: Services) -> Non
         with an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake:
             intake.send()
         assert [span.name for span in collector.spans if span.kind == "SERVER"] == ["PUT /care-cases-batch"]
+
+
+def test_a_request_with_several_trace_contexts_is_part_of_neither(servers: Services) -> None:
+    sent = [("traceparent", str(SENT)), ("traceparent", str(a_traceparent(9)))]
+    with collecting() as collector:
+        with (
+            an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake,
+            intake.client() as client,
+        ):
+            assert client.get("/jobs", headers=sent[:1]).status_code == 200
+            assert client.get("/jobs", headers=[*client.headers.items(), *sent]).status_code == 200
+        traces = [span.place[0] for span in collector.spans if span.name == "GET /jobs"]
+    assert traces == [SENT.trace_id], "of several nobody knows which one is meant"
