@@ -134,3 +134,14 @@ def test_a_request_with_several_trace_contexts_is_part_of_neither(servers: Servi
             assert client.get("/jobs", headers=[*client.headers.items(), *sent]).status_code == 200
         traces = [span.place[0] for span in collector.spans if span.name == "GET /jobs"]
     assert traces == [SENT.trace_id], "of several nobody knows which one is meant"
+
+
+def test_a_request_that_is_refused_has_not_failed(servers: Services) -> None:
+    with collecting() as collector:
+        with (
+            an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake,
+            intake.client(traceparent=str(SENT)) as client,
+        ):
+            assert client.get("/jobs/x").status_code == 404
+        (span,) = [span for span in collector.spans if span.kind == "SERVER"]
+    assert (span.attributes["http.response.status_code"], span.error) == (404, None)
