@@ -26,8 +26,6 @@ SAME_BROKER = "flower.broker_url: must be the same broker as broker.url, with an
 JOB_URL = "must be https://host/path or http://host/path with {job_id} in it"
 DELIMITER = 'must be one character other than a letter, digit, blank or quote, as "," or "\\t"'
 TABLE = "must be a table of names and values, or a list of texts where the setting allows one"
-PLAIN_URL = "must have a valid host name and port, and only ASCII characters without spaces"
-HTTPS_URL = "must be an https URL, as https://host/path, without a user and without a fragment"
 BOUND = "audience = 'a'\nissuer = 'i'"
 
 UNBOUND = [
@@ -252,10 +250,6 @@ WRONG = [
         f"{DATABASE}{WEBHOOK}client = 'acne'\n[clients.acme]\ndatabases = ['d']",
         ["webhooks.w.client: must be one of the clients; did you mean acme?"],
     ),
-    ("[webhooks.w]\nclient = 'c'\nurl = 'https://h/a b'", [f"webhooks.w.url: {PLAIN_URL}"]),
-    ("[webhooks.w]\nclient = 'c'\nurl = 'https://h/%0A'", [f"webhooks.w.url: {PLAIN_URL}"]),
-    ("[webhooks.w]\nclient = 'c'\nurl = 'https://[h/'", [f"webhooks.w.url: {PLAIN_URL}"]),
-    ("[webhooks.w]\nclient = 'c'\nurl = 'https://h/#'", [f"webhooks.w.url: {HTTPS_URL}"]),
     (
         f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25.1",
         ["delivery.timeout_seconds: must be at most 25: after that another worker takes over"],
@@ -268,7 +262,6 @@ RIGHT = [
     f"{DATABASE}{WEBHOOK}client = 'acme'\n[clients.acme]\ndatabases = ['d']",
     f"{WEBHOOK}client = 'c'\n[delivery]\ntimeout_seconds = 25",
     "[delivery]\ntimeout_seconds = 25.1",
-    "[webhooks.w]\nclient = 'c'\nurl = 'https://[::1]:8443/a%20b?c=%2F'",
     "[intake]\nport = 0\n[flower]\nport = 0",
     "[intake]\nport = 9000\nhost = '10.0.0.2'\n[flower]\nport = 9000\nhost = '10.0.0.1'",
     "[intake]\nport = 9000\nhost = '0.0.0.0'\n[flower]\nport = 9001\nhost = '0.0.0.0'",

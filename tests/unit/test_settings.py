@@ -168,16 +168,13 @@ def test_white_space_around_a_value_of_the_environment_does_not_count(tmp_path: 
         INTAKE_REQUIRE_USER_AGENT="true\n",
         INTAKE_CORS_ORIGINS=" https://a, https://b\n",
         FLOWER_PASSWORD_FILE=f"{tmp_path / 'password'}\n",
-        FLOWER_BROKER_URL="redis://flower@h",
-        FLOWER_BROKER_PASSWORD_FILE=str(tmp_path / "password"),
     )
     assert (settings.intake.port, settings.intake.host) == (8081, "0.0.0.0")
     assert settings.redis.url.get_secret_value() == "redis://h"
     assert settings.intake.require_user_agent
     assert settings.intake.cors_origins == ("https://a", "https://b")
-    for password in (settings.flower.password, settings.flower.broker_password):
-        assert password is not None
-        assert password.get_secret_value() == " pass word "
+    assert settings.flower.password is not None
+    assert settings.flower.password.get_secret_value() == " pass word "
 
 
 def test_a_secret_that_is_given_twice_is_reported(tmp_path: Path) -> None:

@@ -165,11 +165,12 @@ def test_a_job_has_the_webhooks_of_its_client() -> None:
     "url",
     [
         "ftp://x", "https://", "https://u:p@x/", "https://x/#y", "x", "",
+        "https://x/#", "https://h/a b", "https://h/%0A", "https://[h/",
         "https://h:99999/x", "https://h:abc/x", "https://h..x/", f"https://{'a' * 64}/", "https://h/ü",
     ],
 )  # fmt: skip
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"must (have a valid host name|be an https URL|be text of one line)"):
         WebhookSettings.model_validate({"client": "ann", "url": url})
 
 
