@@ -9,6 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.collector import Collector, a_traceparent, collecting
+from tests.integration.intake.intakes import an_intake
+from tests.services import Services
 
 from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.traceparent import TraceParent
@@ -145,3 +147,34 @@ def test_what_was_lost_since_the_last_line_of_the_log_is_told_at_the_end() -> No
         eventually(lambda: lines, 60, "a line once the first one has left its place")
         lose_one(tracer, collector)
     assert [(line["event"], line["count"]) for line in lines] == [("spans lost", 1)] * 2
+
+
+def test_an_intake_that_ends_has_sent_what_it_recorded(servers: Services) -> None:
+    with collecting() as collector:
+        with an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake:
+            intake.send()
+        assert [span.name for span in collector.spans if span.kind == "SERVER"] == ["PUT /care-cases-batch"]
+
+
+def test_a_request_with_several_trace_contexts_is_part_of_neither(servers: Services) -> None:
+    sent = [("traceparent", str(SENT)), ("traceparent", str(a_traceparent(9)))]
+    with collecting() as collector:
+        with (
+            an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake,
+            intake.client() as client,
+        ):
+            assert client.get("/jobs", headers=sent[:1]).status_code == 200
+            assert client.get("/jobs", headers=[*client.headers.items(), *sent]).status_code == 200
+        traces = [span.place[0] for span in collector.spans if span.name == "GET /jobs"]
+    assert traces == [SENT.trace_id], "of several nobody knows which one is meant"
+
+
+def test_a_request_that_is_refused_has_not_failed(servers: Services) -> None:
+    with collecting() as collector:
+        with (
+            an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake,
+            intake.client(traceparent=str(SENT)) as client,
+        ):
+            assert client.get("/jobs/x").status_code == 404
+        (span,) = [span for span in collector.spans if span.kind == "SERVER"]
+    assert (span.attributes["http.response.status_code"], span.error) == (404, None)

@@ -1,5 +1,6 @@
 """Webhooks: messages as the specification has them, addresses that are permitted, the schedule of attempts."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -187,15 +188,29 @@ def test_a_job_has_the_webhooks_of_its_client() -> None:
     "url",
     [
         "ftp://x", "https://", "https://u:p@x/", "https://x/#y", "x", "",
+        "https://x/#", "https://h/a b", "https://h/%0A", "https://[h/",
         "https://h:99999/x", "https://h:abc/x", "https://h..x/", f"https://{'a' * 64}/", "https://h/ü",
     ],
 )  # fmt: skip
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"must (have a valid host name|be an https URL|be text of one line)"):
         WebhookSettings.model_validate({"client": "ann", "url": url})
 
 
-@pytest.mark.parametrize("secrets", ["", "whsec_x", "whsec_QUJD", "a,b"])
+def secret_of(size: int) -> str:
+    return f"whsec_{base64.b64encode(bytes(size)).decode()}"
+
+
+def test_one_to_eight_secrets_of_24_to_64_bytes_are_taken() -> None:
+    for secrets in ([secret_of(24)], [secret_of(64)], [secret_of(size) for size in range(24, 32)]):
+        given = {"client": "ann", "url": "https://x", "secrets": ",".join(secrets)}
+        assert WebhookSettings.model_validate(given).signing_secrets == tuple(secrets)
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    ["", "whsec_x", "whsec_QUJD", "a,b", secret_of(23), secret_of(65), ",".join(map(secret_of, range(24, 33)))],
+)
 def test_a_secret_that_is_none_is_refused(secrets: str) -> None:
     with pytest.raises(ValueError):
         WebhookSettings.model_validate({"client": "ann", "url": "https://x", "secrets": secrets})
