@@ -11,7 +11,7 @@ REQUESTS = list(
         ["demo", "other", "5", "strict"],
         [None, 0, 5, -5, 55],
         ["0" * 64, "5" * 64],
-        product([False, True], repeat=2),
+        [(False, False), (False, True), (True, False), (True, True)],
         ["k", "K", ""],
     )
 )
