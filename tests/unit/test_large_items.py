@@ -62,6 +62,6 @@ def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
 def test_a_line_that_is_too_large_and_nested_too_deeply_costs_the_others_nothing() -> None:
     lines = b"1\n" + b'{"case_Key":2,"x":' + b"[" * 100_000 + b"\n3\n"
     chunker = Chunker(ChunkLimits(items=10, size=10 * ITEM, item_size=ITEM))
-    assert not [*chunker.add(items_of(lines, LineSplitter(ITEM)))]
+    assert not [*chunker.add(items_of(lines, LineSplitter(ITEM), 100))]
     (chunk,) = chunker.finish()
     assert (chunk.items, chunk.refused) == (b"[1,null,3]", {1: f"item: must have at most {ITEM} bytes"})
