@@ -26,6 +26,9 @@ except ValueError:
 for noisy in ("httpx", "httpcore", "alembic", "celery.worker.strategy", "celery.app.trace", "tornado.access"):
     logging.getLogger(noisy).info("MARK")
     logging.getLogger(noisy).warning("%s warns", noisy)
+connections = logging.getLogger("uvicorn.error.connection")
+connections.warning("MARK")
+connections.error("a connection fails")
 warnings.warn("be warned\\nMARK", stacklevel=1)
 print("done")
 """
@@ -55,6 +58,7 @@ def test_a_line_is_a_json_object_with_allowed_fields_only() -> None:
         {"event": "it failed", "level": "error", "error": "ValueError"},
         {"event": "ours failed", "level": "error", "error": "ValueError", "where": "here"},
         *({"event": f"{noisy} warns", "level": "warning"} for noisy in NOISY),
+        {"event": "a connection fails", "level": "error"},
     ]
 
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
+from tests.acceptance.system import eventually
 from tests.collector import Collector, a_traceparent, collecting
+from tests.integration.intake.intakes import an_intake
+from tests.services import Services
 
 from carecase_worker.settings.sections.tracing import TracingSettings
 from carecase_worker.traceparent import TraceParent
@@ -112,3 +117,64 @@ def test_a_span_that_follows_from_none_has_no_link() -> None:
             with tracer.request("PUT", SENT) as span:
                 span.link(sent)
     assert sorted(len(span.links) for span in collector.spans) == [0, 1]
+
+
+def test_a_collector_that_does_not_answer_is_given_up_after_the_time_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the variables of OpenTelemetry say."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "3600")
+    lost = Event()
+    with collecting() as collector:
+        collector.answers.clear()
+        settings = {"endpoint": collector.url, "timeout_seconds": 0.1, "max_spans": 1}
+        tracer = OtlpTracer(TracingSettings.model_validate(settings), "tests", lambda _: lost.set())
+        tracer.attempt([None]).end()
+        assert lost.wait(25), "it would answer after half a minute"
+        tracer.close()
+
+
+def test_what_was_lost_since_the_last_line_of_the_log_is_told_at_the_end() -> None:
+    def lose_one(tracer: OtlpTracer, collector: Collector) -> None:
+        """There is one place, and the first of two spans keeps it."""
+        collector.answers.clear()
+        for _ in range(2):
+            tracer.attempt([None]).end()
+        collector.answers.set()
+
+    with capture_logs() as lines, tracing(max_spans=1) as (tracer, collector):
+        lose_one(tracer, collector)
+        eventually(lambda: lines, 60, "a line once the first one has left its place")
+        lose_one(tracer, collector)
+    assert [(line["event"], line["count"]) for line in lines] == [("spans lost", 1)] * 2
+
+
+def test_an_intake_that_ends_has_sent_what_it_recorded(servers: Services) -> None:
+    with collecting() as collector:
+        with an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake:
+            intake.send()
+        assert [span.name for span in collector.spans if span.kind == "SERVER"] == ["PUT /care-cases-batch"]
+
+
+def test_a_request_with_several_trace_contexts_is_part_of_neither(servers: Services) -> None:
+    sent = [("traceparent", str(SENT)), ("traceparent", str(a_traceparent(9)))]
+    with collecting() as collector:
+        with (
+            an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake,
+            intake.client() as client,
+        ):
+            assert client.get("/jobs", headers=sent[:1]).status_code == 200
+            assert client.get("/jobs", headers=[*client.headers.items(), *sent]).status_code == 200
+        traces = [span.place[0] for span in collector.spans if span.name == "GET /jobs"]
+    assert traces == [SENT.trace_id], "of several nobody knows which one is meant"
+
+
+def test_a_request_that_is_refused_has_not_failed(servers: Services) -> None:
+    with collecting() as collector:
+        with (
+            an_intake(servers.redis_url, "traced:", tracing={"endpoint": collector.url}) as intake,
+            intake.client(traceparent=str(SENT)) as client,
+        ):
+            assert client.get("/jobs/x").status_code == 404
+        (span,) = [span for span in collector.spans if span.kind == "SERVER"]
+    assert (span.attributes["http.response.status_code"], span.error) == (404, None)

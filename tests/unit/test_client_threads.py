@@ -208,6 +208,30 @@ def test_threads_of_a_client_are_few_and_of_one_that_has_used_too_much_it_is_one
     asyncio.run(look())
 
 
+@in_own_time
+async def test_who_has_used_too_much_has_one_thread_also_once_it_owes_nothing() -> None:
+    bench, started, end, began = Bench(threads=2, each=2), threading.Event(), threading.Event(), list[str]()
+
+    def first() -> None:
+        began.append("first")
+        started.set()
+        end.wait(60)
+
+    await bench.use("bob", 0)
+    await bench.use("ann", BURST_S + 1)
+    one = asyncio.ensure_future(bench.threads.run("ann", first))
+    for _ in range(3):
+        await elapse(1)
+    await asyncio.to_thread(started.wait, 60)
+    other = asyncio.ensure_future(bench.threads.run("ann", lambda: began.append("second")))
+    await settle()
+    await bench.use("bob", 0)  # in the other thread, after whatever waits for that
+    assert began == ["first"]
+    end.set()
+    await asyncio.gather(one, other)
+    assert began == ["first", "second"]
+
+
 def test_all_threads_together_are_so_many() -> None:
     async def look() -> None:
         threads, end, began = Threads(3, 2), threading.Event(), list[str]()

@@ -12,7 +12,8 @@ LISTS = (
 )  # fmt: skip
 SINGLE = (
     b"x-api-key", b"authorization", b"vbasoftware-database", b"idempotency-key", b"content-type", b"content-length",
-    b"user-agent", b"origin", b"access-control-request-method", b"x-forwarded-proto", b"x-forwarded-prefix",
+    b"user-agent", b"origin", b"access-control-request-method", b"last-event-id", b"x-forwarded-proto",
+    b"x-forwarded-prefix",
 )  # fmt: skip
 
 

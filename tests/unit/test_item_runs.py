@@ -126,6 +126,6 @@ def test_an_item_that_could_be_too_large_is_looked_at_by_itself() -> None:
 
 
 def test_text_that_is_no_utf_8_is_refused_also_in_a_run() -> None:
-    body = json.dumps([{"case_Key": 1, "notes": "x"}] * 50).encode().replace(b'"x"', b'"\xff"')
+    body = json.dumps([{"case_Key": 1, "notes": "x"}] * 50).encode().replace(b'"x"', b'"\xff"', 1)
     with pytest.raises(BatchRefused, match="UTF-8"):
         cut(body, ChunkLimits(10, 1 << 20, 1 << 18), 100, 50)

@@ -14,7 +14,7 @@ from carecase_worker.batches.key_sets import KeySet, written_keys
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 from carecase_worker.cases.outcomes import Outcome
 from carecase_worker.cases.validation import Rules, validate
-from carecase_worker.errors import PayloadUnreadable
+from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 
 RULES = Rules(None, "sender", datetime(2026, 1, 1, tzinfo=UTC))
 KEYS = st.integers(INT32_MIN, INT32_MAX)
@@ -74,3 +74,11 @@ def test_sets_meet_where_they_share_a_key_also_packed(one: set[int], other: set[
 def test_a_key_set_that_is_damaged_is_refused_as_that(damaged: bytes) -> None:
     with pytest.raises(PayloadUnreadable, match="damaged"):
         KeySet.unpacked(damaged)
+
+
+@pytest.mark.parametrize("key", [b"1", b"null"])
+def test_the_keys_of_items_that_are_nested_too_deeply_refuse_the_batch(key: bytes) -> None:
+    deep = b'[{"case_Key":%b,"x":%b}]' % (key, b"[" * 100_000 + b"]" * 100_000)
+    with pytest.raises(BatchRefused, match="nested too deeply") as refused:
+        written_keys(deep)
+    assert refused.value.fault is BatchFault.NOT_JSON

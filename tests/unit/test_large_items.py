@@ -4,6 +4,7 @@ import pytest
 from tests.builders import items_of
 from tests.unit.bodies import refusal
 
+from carecase_worker.batches.chunking import Chunker, ChunkLimits
 from carecase_worker.batches.lines import LineSplitter
 from carecase_worker.batches.splitting import ArraySplitter
 from carecase_worker.errors import BatchFault, BatchRefused
@@ -56,3 +57,11 @@ def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
         with pytest.raises(BatchRefused) as raised:
             items_of(body, splitter)
         assert (raised.value.fault, str(raised.value)) == (BatchFault.TOO_LARGE, refused)
+
+
+def test_a_line_that_is_too_large_and_nested_too_deeply_costs_the_others_nothing() -> None:
+    lines = b"1\n" + b'{"case_Key":2,"x":' + b"[" * 100_000 + b"\n3\n"
+    chunker = Chunker(ChunkLimits(items=10, size=10 * ITEM, item_size=ITEM))
+    assert not [*chunker.add(items_of(lines, LineSplitter(ITEM), 100))]
+    (chunk,) = chunker.finish()
+    assert (chunk.items, chunk.refused) == (b"[1,null,3]", {1: f"item: must have at most {ITEM} bytes"})

@@ -47,6 +47,7 @@ def test_scopes_come_by_commas() -> None:
         ({"CARECASE_OIDC_ISSUER": ""}, "oidc.client_id: needs oidc.issuer, which signs people in"),
         ({"CARECASE_OIDC_ISSUER": "http://login.example"}, "oidc.issuer: must be https://host/path"),
         ({"CARECASE_OIDC_ISSUER": f"{ISSUER}?x=1"}, "oidc.issuer: must be the issuer as its tokens name it"),
+        ({"CARECASE_OIDC_ISSUER": f"{ISSUER}#x"}, "oidc.issuer: must be the issuer as its tokens name it"),
         ({"CARECASE_OIDC_ISSUER": "https://a.example;script-src *"}, "oidc.issuer: must be https://host/path"),
         ({"CARECASE_OIDC_TOKEN_ENDPOINT": "javascript:1"}, "oidc.token_endpoint: must be https://host/path"),
     ],

@@ -1,8 +1,10 @@
 """Every reason to refuse a request has its row in the table of problems."""
 
+from datetime import timedelta
+
 import pytest
 
-from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused
+from carecase_worker.errors import AccessFault, AccessRefused, BatchFault, BatchRefused, RateExceeded
 from carecase_worker.intake.http.problems import problem_of
 
 
@@ -16,3 +18,9 @@ def test_each_fault_of_a_batch_is_a_problem_of_the_client(fault: BatchFault) -> 
 @pytest.mark.parametrize("fault", AccessFault)
 def test_each_fault_of_a_caller_is_401_or_403(fault: AccessFault) -> None:
     assert problem_of(AccessRefused(fault, "the text")).status in (401, 403)
+
+
+@pytest.mark.parametrize(("seconds", "retry_after"), [(0, "1"), (0.2, "1"), (1, "1"), (1.2, "2"), (59.5, "60")])
+def test_who_comes_again_after_retry_after_does_not_come_too_early(seconds: float, retry_after: str) -> None:
+    problem = problem_of(RateExceeded(timedelta(seconds=seconds), "the text"))
+    assert (problem.status, problem.headers["Retry-After"]) == (429, retry_after)

@@ -1,6 +1,7 @@
 """Tokens that were verified before: believed without a thread, but no longer than the token and its key last."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from tests.unit.credentials import ANN, BOBS_KEY, CLIENTS, HELD, KEY, LEEWAY, TO
 from carecase_worker.errors import AccessRefused
 from carecase_worker.intake.access.authenticator import Authenticator
 from carecase_worker.intake.access.jwks import Jwks
+from carecase_worker.intake.access.revocations import Revocations
 from carecase_worker.settings.sections.access import JwtSettings
 
 MOST = 1000
@@ -86,6 +88,20 @@ def test_a_token_is_forgotten_with_the_key_that_signed_it(later: bytes) -> None:
     seconds[0] = 60.0
     keys.find("an id that makes it wait for the keys")
     assert one.known(KEY, authorization) is None
+
+
+def test_a_list_of_revocations_that_is_due_is_looked_at_by_a_thread(tmp_path: Path) -> None:
+    file, seconds = tmp_path / "revoked", [0.0]
+    file.write_text("")
+    revocations = Revocations(file, timedelta(seconds=5), lambda: seconds[0])
+    one = Authenticator(CLIENTS, TOKENS, "both", revocations=revocations)
+    authorization = token()
+    assert one.caller(KEY, authorization) == ANN
+    assert one.known(KEY, authorization) == ANN
+    seconds[0] = 5.0
+    assert one.known(KEY, authorization) is None, "a file may be on a disk that hangs"
+    assert one.caller(KEY, authorization) == ANN
+    assert one.known(KEY, authorization) == ANN
 
 
 def test_so_many_are_remembered_and_the_oldest_goes_first() -> None:

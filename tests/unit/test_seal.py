@@ -111,6 +111,7 @@ def test_nothing_is_to_be_seen_and_no_two_are_alike() -> None:
     (wrapped, key), (_, other) = a_sealed_job(seals, "Ozymandias"), a_sealed_job(seals)
     sealed = [one.seal(Kind.PAYLOAD, HERE, text) for one in (key, key, other)]
     assert len({*sealed}) == 3
+    assert seals.wrap(key, JOB, DIGEST) != seals.wrap(key, JOB, DIGEST), "no nonce is used twice"
     assert not [one for one in (*sealed, base64.b64decode(wrapped)) if b"Ozymandias" in one]
     assert bytes.fromhex(DIGEST) not in base64.b64decode(wrapped)
     assert a_key(seals, wrapped).open(Kind.PAYLOAD, HERE, sealed[0]) == text
@@ -134,6 +135,38 @@ def test_the_first_key_wraps_and_all_open() -> None:
         old.opened(after, JOB)
     with pytest.raises(PayloadUnreadable, match="does not open with the key 'old'"):
         Seals({"old": NEW}).opened(before, JOB)
+
+
+@pytest.mark.parametrize(
+    ("seals", "is_own"),
+    [
+        (Seals({"2026": OLD}), True),
+        (Seals({"2026": OLD, "new": NEW}), True),
+        (Seals({"new": NEW, "2026": OLD}), False),
+        (Seals({"2026": NEW}), False),
+        (UNSEALED, False),
+    ],
+)
+def test_a_data_key_needs_no_other_wrapping_only_if_the_first_key_itself_wraps_it(seals: Seals, is_own: bool) -> None:
+    """A key that has only the id of the first one would be destroyed, and the job with it."""
+    assert seals.is_own(WRAPPED) == is_own
+
+
+@pytest.mark.parametrize("sent_key", [None, "k", "k\nreferrals"])
+def test_what_is_wrapped_anew_is_as_complete_as_before(sent_key: str | None) -> None:
+    """Else a repeated request would be another job after the next key."""
+    wrapped, key = a_sealed_job(Seals({"old": OLD}), sent_key)
+    anew, mark = Seals({"new": NEW, "old": OLD}).rewrapped(wrapped, JOB)
+    later = Seals({"new": NEW})
+    opened = later.opened(anew, JOB)
+    assert (opened.body_sha256, opened.idempotency_key) == (DIGEST, sent_key)
+    assert opened.key.open(Kind.RESULT, HERE, key.seal(Kind.RESULT, HERE, b"told")) == b"told"
+    assert mark == (None if sent_key is None else later.marks(sent_key, JOB, DIGEST)[0])
+
+
+def test_the_facts_of_a_job_are_bound_each_as_what_it_is() -> None:
+    facts = replace(JOB, strict=True, dry_run=True)
+    assert Binding.of(facts, JOB.job_id, JOB.chunks) == facts
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,10 @@ def test_a_password_of_a_database_is_given_once(url: str) -> None:
 def test_a_password_goes_with_a_url_that_names_other_files_and_keys() -> None:
     url = "postgresql://u@h/d?passfile=/x&sslkey=/k&sslpassword=of+the+key"
     assert load(environment={"CARECASE_DATABASES_D_URL": url, "CARECASE_DATABASES_D_PASSWORD": "q"})
+
+
+def test_blanks_at_the_ends_are_part_of_a_password() -> None:
+    environment = {"CARECASE_FLOWER_BROKER_URL": "redis://flower@h", "CARECASE_FLOWER_BROKER_PASSWORD": " p w \n"}
+    password = load(environment=environment).flower.broker_password
+    assert password is not None
+    assert password.get_secret_value() == " p w "

@@ -1,5 +1,6 @@
 """Webhooks: messages as the specification has them, addresses that are permitted, the schedule of attempts."""
 
+import base64
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,8 @@ def test_a_message_is_thin_and_every_secret_has_signed_it() -> None:
     now = datetime.now(UTC)
     message = message_of(JobEvent.of(JOB, PACKED), SECRETS, now, "/carecase")
     assert message.headers["webhook-id"] == f"{JOB}.2"
+    assert message.headers["content-type"] == "application/json"
+    assert message.headers["user-agent"] == "carecase-worker"
     for secret in SECRETS:
         assert Webhook(secret).verify(message.body, dict(message.headers)) == json.loads(message.body)
     assert json.loads(message.body) == {
@@ -44,6 +47,12 @@ def test_a_message_is_thin_and_every_secret_has_signed_it() -> None:
     }
 
 
+def test_a_job_that_waits_has_processed_as_many_items_as_have_an_outcome() -> None:
+    message = message_of(JobEvent.of(JOB, b"3|waiting|1795593600000001|demo|9|1|2|0|2|0"), SECRETS, NOW, "")
+    data = json.loads(message.body)["data"]
+    assert (data["state"], data["total"], data["processed"]) == ("waiting", 9, 5)
+
+
 def test_an_attempt_later_has_the_same_id_and_body() -> None:
     event = JobEvent.of(JOB, PACKED)
     one, two = (message_of(event, SECRETS, NOW + timedelta(hours=hours), "") for hours in (0, 5))
@@ -56,6 +65,7 @@ PRIVATE = [
     "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fec0::1", "ff02::1", "::ffff:10.0.0.1",
     "::ffff:169.254.169.254", "64:ff9b::a00:1", "2002:a00:1::1", "2001:0:a00:1::", "2001:db8::1",
+    "4000::1",
 ]  # fmt: skip
 
 
@@ -83,6 +93,9 @@ def test_a_private_one_is_where_it_is_permitted() -> None:
     [
         (Reply(200), 0, DeliveryVerdict.DELIVERED),
         (Reply(204), 9, DeliveryVerdict.DELIVERED),
+        (Reply(299), 0, DeliveryVerdict.DELIVERED),
+        (Reply(199), 0, DeliveryVerdict.AGAIN),
+        (Reply(300), 0, DeliveryVerdict.AGAIN),
         (Reply(301), 0, DeliveryVerdict.AGAIN),
         (Reply(410), 0, DeliveryVerdict.DISABLED),
         (Reply(500), 8, DeliveryVerdict.AGAIN),
@@ -92,6 +105,16 @@ def test_a_private_one_is_where_it_is_permitted() -> None:
 )
 def test_what_becomes_of_an_event(reply: Reply, attempts: int, verdict: DeliveryVerdict) -> None:
     assert verdict_on(reply, attempts, 0.5, 10)[0] is verdict
+
+
+def test_each_time_between_attempts_is_the_documented_one_and_a_lost_event_is_kept() -> None:
+    minute, hour = 60, 3600
+    failures = [verdict_on(Reply(500), attempts, 0.5, 10)[1] for attempts in range(10)]
+    assert [failure.after / timedelta(seconds=1) for failure in failures[:9]] == [
+        *(5, 30, 5 * minute, 30 * minute),
+        *(hour, 3 * hour, 6 * hour, 12 * hour, 24 * hour),
+    ]
+    assert failures[9].kept == 10
 
 
 @pytest.mark.parametrize(
@@ -138,6 +161,7 @@ def test_attempts_come_after_five_seconds_up_to_a_day(
         ("9" * 20, None),
         ("Wed, 25 Nov 2026 08:01:00 GMT", 60),
         ("Wed, 25 Nov 2026 07:59:00 GMT", 0),
+        ("Wed, 25 Nov 2026 08:01:00 -0000", None),
         ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
         ("Wed, 25 Nov 2026 08:01:00 +99999999999999", None),
     ],
@@ -164,15 +188,29 @@ def test_a_job_has_the_webhooks_of_its_client() -> None:
     "url",
     [
         "ftp://x", "https://", "https://u:p@x/", "https://x/#y", "x", "",
+        "https://x/#", "https://h/a b", "https://h/%0A", "https://[h/",
         "https://h:99999/x", "https://h:abc/x", "https://h..x/", f"https://{'a' * 64}/", "https://h/ü",
     ],
 )  # fmt: skip
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"must (have a valid host name|be an https URL|be text of one line)"):
         WebhookSettings.model_validate({"client": "ann", "url": url})
 
 
-@pytest.mark.parametrize("secrets", ["", "whsec_x", "whsec_QUJD", "a,b"])
+def secret_of(size: int) -> str:
+    return f"whsec_{base64.b64encode(bytes(size)).decode()}"
+
+
+def test_one_to_eight_secrets_of_24_to_64_bytes_are_taken() -> None:
+    for secrets in ([secret_of(24)], [secret_of(64)], [secret_of(size) for size in range(24, 32)]):
+        given = {"client": "ann", "url": "https://x", "secrets": ",".join(secrets)}
+        assert WebhookSettings.model_validate(given).signing_secrets == tuple(secrets)
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    ["", "whsec_x", "whsec_QUJD", "a,b", secret_of(23), secret_of(65), ",".join(map(secret_of, range(24, 33)))],
+)
 def test_a_secret_that_is_none_is_refused(secrets: str) -> None:
     with pytest.raises(ValueError):
         WebhookSettings.model_validate({"client": "ann", "url": "https://x", "secrets": secrets})

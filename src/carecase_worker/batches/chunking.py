@@ -170,7 +170,10 @@ def _within_bounds(
 
 def _key_alone(item: msgspec.Raw) -> bytes:
     """Reduce an item that is too large to an object with only its case key, for its outcome; null without a key."""
-    key = key_of(item)
+    try:
+        key = key_of(item)
+    except RecursionError:  # it is nested too deeply, too
+        return _NULL
     return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Self, overload
 
 import msgspec
 
+from carecase_worker.batches.faults import not_json
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 
 UINT32 = 1 << 32
@@ -86,8 +87,12 @@ class ItemRun(Sequence[msgspec.Raw]):
         return ItemRun(array_of(items[:count]), keys[:count]), ItemRun(array_of(items[count:]), keys[count:])
 
     def _items(self) -> list[msgspec.Raw]:
+        """Return the items. Raises BatchRefused if one is nested too deeply."""
         if self._raw is None:
-            self._raw = _ARRAY.decode(self.text)
+            try:
+                self._raw = _ARRAY.decode(self.text)
+            except RecursionError:  # where the keys were read, the interpreter's stack had more room
+                raise not_json("it is nested too deeply") from None
         return self._raw
 
 

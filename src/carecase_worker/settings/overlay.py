@@ -84,7 +84,7 @@ def _value_of(value: str, place: Place, from_file: bool) -> str | list[str]:
         raise ValueError(f"the file it names cannot be read ({reason})") from None
     leaf = place[-1]
     # a newline at the end is not part of a password; other white space may be
-    text = text.strip("\r\n") if leaf in ("password", "secret") else text.strip()
+    text = text.strip("\r\n") if leaf.endswith(("password", "secret")) else text.strip()
     if leaf in LISTS:
         return [part.strip() for part in text.split(",") if part.strip()]
     if not text:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 import redis
@@ -20,6 +21,7 @@ from carecase_worker.store.job import Job
 from carecase_worker.store.operations.claims import ChunkResult
 
 OLD, NEW = bytes(32), bytes(range(32))
+_numbers = count()
 
 
 def key(name: str, raw: bytes) -> str:
@@ -40,12 +42,18 @@ def a_final_job(intake: Intake, number: int) -> Job:
 
 
 @pytest.fixture
-def rewrap(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Ran]:
+def prefix() -> str:
+    """The prefix of a job store in which no other test has left a job."""
+    return f"rewrap{next(_numbers)}:"
+
+
+@pytest.fixture
+def rewrap(carecase: Carecase, servers: Services, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Ran]:
     """The command, with both keys configured, the new one first."""
     settings = {
         "REDIS_URL": servers.redis_url,
-        "REDIS_PREFIX": "rewrap:",
-        "BROKER_PREFIX": "brewrap:",
+        "REDIS_PREFIX": prefix,
+        "BROKER_PREFIX": f"b{prefix}",
         "ENCRYPTION_KEYS": BOTH,
         "DATABASES_DEMO_URL": "sqlite:///nowhere",
         **{f"CLIENTS_{name.upper()}_DATABASES": "demo" for name in API_KEYS},
@@ -55,8 +63,10 @@ def rewrap(carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatc
     return lambda: carecase("keys", "rewrap")
 
 
-def test_after_it_the_old_key_opens_nothing_that_is_wanted(rewrap: Callable[[], Ran], servers: Services) -> None:
-    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("old", OLD)}) as before:
+def test_after_it_the_old_key_opens_nothing_that_is_wanted(
+    rewrap: Callable[[], Ran], servers: Services, prefix: str
+) -> None:
+    with an_intake(servers.redis_url, prefix, encryption={"keys": key("old", OLD)}) as before:
         final, deleted = a_final_job(before, 1), a_final_job(before, 2)
         waiting = before.store.jobs.job(before.send(a_case(3), **{"Idempotency-Key": "key 3"}))
         with redis.Redis.from_url(servers.redis_url) as raw:
@@ -65,12 +75,12 @@ def test_after_it_the_old_key_opens_nothing_that_is_wanted(rewrap: Callable[[], 
         ran = rewrap()
         assert (ran.status, ran.out.splitlines()[-1]) == (
             0, f"{wrapped} wrapped with the key new, {3 - wrapped} needed no change",
-        )  # fmt: skip
+        ), ran.err  # fmt: skip
 
     for job in (final, deleted, waiting):  # as they lie in a backup of before
         with pytest.raises(PayloadUnreadable):
             Seals({"new": NEW}).opened(job.data_key, job.binding)
-    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("new", NEW)}) as after:
+    with an_intake(servers.redis_url, prefix, encryption={"keys": key("new", NEW)}) as after:
         with after.client() as client:
             assert client.get(f"/jobs/{final.job_id}/result").status_code == 207
             assert client.get(f"/jobs/{deleted.job_id}").status_code == 404
@@ -85,8 +95,10 @@ def test_without_keys_there_is_nothing_to_wrap_with(carecase: Carecase) -> None:
     assert "encryption.keys: there are none, so no job has a data key" in ran.err
 
 
-def test_it_says_of_how_many_jobs_the_key_is_not_here(rewrap: Callable[[], Ran], servers: Services) -> None:
-    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("lost", bytes(reversed(NEW)))}) as before:
+def test_it_says_of_how_many_jobs_the_key_is_not_here(
+    rewrap: Callable[[], Ran], servers: Services, prefix: str
+) -> None:
+    with an_intake(servers.redis_url, prefix, encryption={"keys": key("lost", bytes(reversed(NEW)))}) as before:
         before.send(a_case(4))
     ran = rewrap()
     assert ran.status == 1
@@ -94,16 +106,16 @@ def test_it_says_of_how_many_jobs_the_key_is_not_here(rewrap: Callable[[], Ran],
 
 
 def test_a_record_that_somebody_changed_keeps_no_other_job_from_the_new_key(
-    rewrap: Callable[[], Ran], servers: Services
+    rewrap: Callable[[], Ran], servers: Services, prefix: str
 ) -> None:
-    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("old", OLD)}) as before:
+    with an_intake(servers.redis_url, prefix, encryption={"keys": key("old", OLD)}) as before:
         changed, *others = [before.store.jobs.job(before.send(a_case(number))) for number in (5, 6, 7)]
         with redis.Redis.from_url(servers.redis_url) as raw:
             raw.hset(before.store.keys.job(changed.job_id), "user", "somebody else")
     ran = rewrap()
-    assert (ran.status, ran.out.splitlines()[-1][1:]) == (
-        1, " cannot be opened with the configured keys: keep the old keys",
-    )  # fmt: skip
-    with an_intake(servers.redis_url, "rewrap:", encryption={"keys": key("new", NEW)}) as after:
+    assert (ran.status, ran.out.splitlines()[-1]) == (
+        1, "1 cannot be opened with the configured keys: keep the old keys",
+    ), ran.err  # fmt: skip
+    with an_intake(servers.redis_url, prefix, encryption={"keys": key("new", NEW)}) as after:
         for job in others:
             assert after.store.jobs.job(job.job_id).body_sha256 == job.body_sha256

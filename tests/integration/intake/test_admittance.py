@@ -3,15 +3,22 @@ wall time that a slow machine breaks."""
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 
+import jwt
 import pytest
-from tests.integration.intake.intakes import KEYS, settings_of
+from tests.builders import a_key_pair
+from tests.integration.intake.intakes import KEYS, SECRET, settings_of
 from tests.services import Services
 
-from carecase_worker.errors import AccessRefused, RateExceeded
+from carecase_worker.errors import AccessRefused, KeysUnavailable, RateExceeded
 from carecase_worker.intake.access.access_control import AccessControl
-from carecase_worker.intake.access.authenticator import Caller, gate_of
+from carecase_worker.intake.access.authenticator import Authenticator, Caller, gate_of
+from carecase_worker.intake.access.jwks import Jwks
+from carecase_worker.intake.limits.threads import Threads
+from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.store.rate_limit import RateLimiter
 
 HOLD_S = 0.2
@@ -55,6 +62,56 @@ def test_who_comes_too_often_is_known_for_the_log_once_it_has_waited(servers: Se
         return seen
 
     assert asyncio.run(come_in()) == ["ann"]
+
+
+class Highest:
+    """A source of random numbers that are as good as 1."""
+
+    def random(self) -> float:
+        return 1.0
+
+
+def test_refusals_of_one_moment_spread_out(servers: Services) -> None:
+    async def come_in() -> None:
+        door = replace(admittance(servers, timedelta(seconds=HOLD_S / 2), "spread"), random=Highest())
+        with pytest.raises(AccessRefused):
+            await _timed(door, "wrong")
+
+    asyncio.run(come_in())
+
+
+def test_an_address_whose_tokens_take_long_holds_up_no_other(servers: Services) -> None:
+    asked, end = Event(), Event()
+
+    def keys() -> bytes:
+        asked.set()
+        end.wait(120)
+        return b"{}"
+
+    issuer = Jwks(keys, FOR_EVER, FOR_EVER, FOR_EVER)
+    tokens = JwtSettings.model_validate({"algorithms": ["HS256", "ES256"], "secret": SECRET})
+    gate = Authenticator(settings_of(servers.redis_url, "slow:").clients, tokens, "either", issuer)
+    claims = {"client_id": "ann", "exp": 4_000_000_000}
+    slow, good = (
+        f"Bearer {jwt.encode(claims, key, algorithm)}"
+        for key, algorithm in ((a_key_pair("ES256"), "ES256"), (SECRET, "HS256"))
+    )
+
+    async def come_in() -> str:
+        door = replace(admittance(servers, FOR_EVER, "slow"), gate=gate, threads=Threads(2, 1))
+        held = asyncio.create_task(door.check(None, slow, "192.0.2.7"))
+        await asyncio.to_thread(asked.wait, 120)
+        try:
+            async with asyncio.timeout(60):
+                caller = await door.check(None, good, "192.0.2.8")
+            assert not held.done()
+        finally:
+            end.set()
+        with pytest.raises(KeysUnavailable):
+            await held
+        return caller.client
+
+    assert asyncio.run(come_in()) == "ann"
 
 
 def test_who_is_let_in_does_not_wait(servers: Services) -> None:

@@ -182,6 +182,26 @@ def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
 
 
 @pytest.mark.parametrize(
+    ("path", "prefer", "expected"),
+    [
+        ("/care-cases-batch", "wait=0", (None, False, False)),
+        ("/care-cases-batch", "handling=strict", (None, True, False)),
+        ("/care-cases-batch?dryRun=true", "wait=0", (None, False, True)),
+        ("/care-plans/7/cases-batch", "wait=0", (7, False, False)),
+    ],
+)
+def test_what_is_sent_again_is_applied_as_it_would_have_been(
+    intake: Intake, path: str, prefer: str, expected: tuple[int | None, bool, bool]
+) -> None:
+    job_id = intake.send(path=path, prefer=prefer)
+    intake.finish(job_id, [UNAVAILABLE])
+    with intake.client() as client:
+        again = client.post(f"/jobs/{job_id}/retry").json()["job"]["jobId"]
+    for job in (intake.store.jobs.job(job_id), intake.store.jobs.job(again)):
+        assert (job.care_plan, job.strict, job.dry_run) == expected
+
+
+@pytest.mark.parametrize(
     ("method", "at"),
     [("GET", "/jobs/{}"), ("DELETE", "/jobs/{}"), ("GET", "/jobs/{}/result"), ("POST", "/jobs/{}/retry")],
 )

@@ -12,13 +12,20 @@ import httpx
 import jwt
 import pytest
 import redis
+from starlette.requests import Request
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
-from tests.integration.audit.logs import lines_of, verified
+from tests.integration.audit.logs import a_log, lines_of, verified
 from tests.integration.intake.intakes import SECRET, Intake, an_intake
 from tests.services import Services
 
+from carecase_worker.audit.records import Event
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.payloads import ChunkOutcomes, pack_done
 from carecase_worker.cases.outcomes import CREATED, UNAVAILABLE
+from carecase_worker.intake.access.audit_trail import Audited, Recorder
+from carecase_worker.intake.access.authenticator import Caller
+from carecase_worker.store.operations.claims import ChunkResult
 
 BATCH = "/care-cases-batch"
 SUBJECT = "j.doe@clinic.example, of the night shift \N{GREEK SMALL LETTER OMEGA}"
@@ -33,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def intake(servers: Services, place: Path) -> Iterator[Intake]:
     sections: dict[str, Any] = {"audit": {"directory": str(place)}, "intake": {"trusted_proxies": ["127.0.0.1"]}}
-    with an_intake(servers.redis_url, "audited:", **sections) as started:
+    with an_intake(servers.redis_url, "audited:", jobs={"chunk_items": 4}, **sections) as started:
         yield started
     assert verified(place) == ([], [])
 
@@ -130,6 +137,26 @@ def test_validating_cancelling_and_retrying_are_recorded(intake: Intake, place: 
     ]  # fmt: skip
 
 
+def test_the_head_of_a_stream_reads_nothing(intake: Intake, place: Path) -> None:
+    with client_of(intake) as client:
+        job = job_of(client.put(BATCH, content=a_batch(a_case())))
+        before = len(lines_of(place))
+        assert client.head(f"/jobs/{job}/events").status_code == 200
+    assert recorded(place, before) == []
+
+
+def test_of_a_cancelled_job_what_was_not_applied_yet_is_counted(intake: Intake, place: Path) -> None:
+    with client_of(intake) as client:
+        job = job_of(client.put(BATCH, content=a_batch(*(a_case(key) for key in range(5)))))
+        ref = ChunkRef(job, 0)
+        intake.store.leases.claim(ref, "tests")
+        packed = pack_done(ChunkOutcomes(range(4), [CREATED] * 4))
+        intake.store.leases.complete(ref, ChunkResult(packed, {"created": 4}))
+        before = len(lines_of(place))
+        assert client.delete(f"/jobs/{job}").status_code == 202
+    assert recorded(place, before) == [record("cancelled", job, 1)]
+
+
 @pytest.mark.parametrize(
     ("forwarded", "peer"),
     [("192.0.2.9", "192.0.2.9"), ("::ffff:192.0.2.9", "192.0.2.9"), ("<script>", "127.0.0.1"), ("", "127.0.0.1")],
@@ -180,6 +207,18 @@ def test_what_cannot_be_recorded_is_not_done(servers: Services, tmp_path: Path) 
     assert {"carecase_audit_records 3.0", f"carecase_audit_failures_total {len(calls)}.0"} <= set(metrics)
     assert [expected["event"] for expected in recorded(place, 0)] == ["sent", "sent", "read"]
     assert verified(place) == ([], [])
+
+
+def test_a_refusal_that_cannot_be_recorded_is_still_that_refusal(tmp_path: Path) -> None:
+    place = tmp_path / "log"
+    with a_log(place) as log:
+        request = Request({"type": "http", "client": ("192.0.2.7", 1)})
+        audited = Audited(Recorder(log), request, Caller("ann", SUBJECT, frozenset({"demo"})))
+        audited.record(Event.SENT, "demo", "a job", 1)
+        place.rename(tmp_path / "away")
+        audited.void("demo", "a job")
+        (tmp_path / "away").rename(place)
+    assert [expected["event"] for expected in recorded(place, 0)] == ["sent"]
 
 
 def test_a_batch_is_accepted_though_the_reading_of_its_result_cannot_be_recorded(

@@ -146,10 +146,11 @@ def test_a_bad_file_is_refused_whole(intake: Intake, name: str) -> None:
     who = "bob" if media_type == "bob" else "ann"
     response = put(intake, body, "text/csv" if media_type == "bob" else media_type, who, **query)
     problem = response.json()["error"]
-    assert (response.status_code, problem["type"]) == (status, f"urn:carecase:problem:{kind}")
+    assert (response.status_code, problem["type"]) == (status, f"urn:carecase:problem:{kind}"), response.text
     assert words in problem["detail"]
     with intake.client() as client:
-        assert client.get("/jobs").json()["data"] == []
+        jobs = client.get("/jobs")
+    assert jobs.json()["data"] == [], jobs.text
 
 
 def test_the_same_key_with_another_mapping_is_another_batch(servers: Services) -> None:

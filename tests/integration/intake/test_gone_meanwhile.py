@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.elapsing import elapse
@@ -96,14 +97,26 @@ def put(client: httpx.Client, **headers: str) -> httpx.Response:
     return client.put("/care-cases-batch", content=a_batch(a_case()), headers=headers)
 
 
+@pytest.mark.parametrize("prefer", ["respond-async", "wait=1"])
+def test_a_batch_that_comes_again_is_accepted_though_the_result_is_gone(intake: Intake, prefer: str) -> None:
+    headers = {"prefer": prefer, "idempotency-key": f"again, {prefer}"}
+    job = intake.send(**headers)
+    intake.finish(job)
+    with redis.Redis.from_url(intake.settings.redis.address) as raw:
+        assert raw.delete(intake.store.keys.outcome(job))
+    with intake.client() as client:
+        response = put(client, **headers)
+    assert (response.status_code, response.json()["job"]["jobId"]) == (202, job)
+
+
 def test_a_batch_is_accepted_whatever_becomes_of_waiting_for_it(tmp_path: Path) -> None:
     """However late Redis goes within these seconds, the answer is no other."""
-    with ExitStack() as redis, ThreadPoolExecutor(1) as threads:
-        port = redis.enter_context(lone_valkey(tmp_path / "valkey"))
+    with ExitStack() as server, ThreadPoolExecutor(1) as threads:
+        port = server.enter_context(lone_valkey(tmp_path / "valkey"))
         with an_intake(redis_url(port), "held:") as intake, intake.client() as client:
             asked = threads.submit(put, client, prefer="wait=3")
             eventually(lambda: intake.store.workload.backlog("demo")[0] == 1, what="the batch is accepted")
-            redis.close()
+            server.close()
             response = asked.result(120)
     assert response.status_code == 202
     job: dict[str, Any] = response.json()["job"]

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.builders import a_jwks, a_key_pair
 
@@ -16,6 +17,8 @@ from carecase_worker.intake.access.jwks import Jwks, jwks_of
 from carecase_worker.settings.sections.access import JwtSettings
 
 OLD, NEW = a_key_pair("RS256"), a_key_pair("ES256")
+NO_HTTP = 0
+"""The status of an answer that is none of HTTP."""
 
 
 @dataclass
@@ -47,6 +50,9 @@ def issuer() -> Iterator[Issuer]:
             one.asked += 1
             if one.document is None:
                 one.ended.wait(120)
+                return
+            if one.status == NO_HTTP:
+                self.wfile.write(one.document)
                 return
             self.send_response(one.status)
             self.send_header("Location", f"{one.url}/elsewhere")
@@ -111,10 +117,11 @@ def test_a_file_is_read_again_as_an_address_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("document", "status"),
-    [(b"no keys", 200), (a_jwks(old=OLD), 500), (a_jwks(old=OLD), 302)],
+    [(b"no keys", 200), (a_jwks(old=OLD), 500), (a_jwks(old=OLD), 302), (b"220 smtp.example.org\r\n", NO_HTTP)],
 )
 def test_what_is_no_answer_gives_no_keys(issuer: Issuer, document: bytes, status: int) -> None:
     issuer.document, issuer.status = document, status
-    with pytest.raises(KeysUnavailable):
+    with pytest.raises(KeysUnavailable), capture_logs() as lines:
         issuer.jwks().find("old")
     assert issuer.asked == 1, "a redirection is not followed"
+    assert [line["event"] for line in lines] == ["the keys of the tokens' issuer cannot be read"]

@@ -209,8 +209,10 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
         'carecase_items_total{database="demo",outcome="created"} 1.0',
     ):
         assert expected in lines
-    (seconds,) = [line for line in lines if line.startswith('carecase_http_request_seconds_sum{route="/care-cases')]
-    assert 0 < float(seconds.split()[-1]) <= monotonic() - began
+    sums = 'carecase_http_request_seconds_sum{route="/care-cases', "carecase_acceptance_seconds_sum"
+    (seconds, acceptance) = [float(line.split()[-1]) for line in lines if line.startswith(sums)]
+    assert 0 < seconds <= monotonic() - began
+    assert 0 < acceptance < seconds
     assert "secret" not in exposition.text
 
 

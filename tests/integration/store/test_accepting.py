@@ -11,7 +11,7 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.errors import JobNotFound
 from carecase_worker.store.job import State
-from carecase_worker.store.operations.admission import Admitted, Staging
+from carecase_worker.store.operations.admission import Admitted, Kept, Staging
 from carecase_worker.store.operations.claims import (
     Claimed,
 )
@@ -97,3 +97,14 @@ def test_chunks_that_were_staged_belong_to_the_job_that_the_last_one_makes(store
     to_notify = store.batches.admit(new, {1: b"second"}).to_notify
     leases = [store.leases.claim(ref, "w:1").lease for ref in to_notify]
     assert [lease.payload for lease in leases if lease] == [b"first", b"second"]
+
+
+def test_each_byte_and_each_chunk_that_is_staged_is_counted_as_what_it_is(store: Stores) -> None:
+    def kept(size: int, chunks: int) -> int:
+        new = a_new_job()
+        before = store.workload.kept("demo").get("demo", Kept()).size
+        store.batches.stage(Staging(new.job_id, "demo", "demo", size, chunks), {0: b"p"})
+        return store.workload.kept("demo")["demo"].size - before
+
+    assert kept(1_001, 2) - kept(1, 2) == 1_000
+    assert kept(1, 3) - kept(1, 2) == kept(1, 2) - kept(1, 1) < 1_000

@@ -1,10 +1,11 @@
 """Leases: who may apply a chunk, for how long, and who takes it over."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.builders import a_new_job
 from tests.integration.store.jobs import DAY, LEASE, SECOND, Elapse, admitted, complete, lease_of
+from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -138,3 +139,34 @@ def test_a_clock_that_is_set_back_delays_nothing(store: Stores, elapse: Elapse) 
     )
     complete(store, ref)
     assert store.leases.claim(other, "w:4").verdict is Claimed.APPLY
+
+
+def test_a_chunk_is_claimed_with_no_more_small_ones_than_asked_for_or_than_redis_gives_back_in_time(
+    servers: Services,
+) -> None:
+    """A lease that its holder does not know of would expire first."""
+    store = servers.store("small:", chunk_items=1_000)
+    store.leases.settle("demo", 0)
+    refs = [ref for _ in range(150) for ref in admitted(store, weight=1)[1]]
+    assert store.leases.claim(refs[0], "w:1").verdict is Claimed.APPLY
+    assert store.leases.claim(refs[1], "w:2").verdict is Claimed.APPLY, "nobody has it"
+    group = [ref for ref, _ in store.leases.claim_group(refs[2], "w:3")]
+    assert len(group) == len(set(group)) == 100
+
+
+def test_a_group_has_no_more_items_than_a_chunk(servers: Services) -> None:
+    store = servers.store("smaller:", chunk_items=10)
+    store.leases.settle("demo", 0)
+    refs = [ref for _ in range(12) for ref in admitted(store, weight=2)[1]]
+    assert len(store.leases.claim_group(refs[0], "w:1")) == 5
+
+
+def test_an_attempt_that_took_too_long_is_remembered_as_that(store: Stores) -> None:
+    """The next one goes case by case, so that a slow one delays no others."""
+    _, (ref,) = admitted(store)
+    for expected, too_slow in ((0, True), (1, False), (1, True)):
+        lease = store.leases.claim(ref, "w:1").lease
+        assert lease is not None
+        assert lease.history.too_slow == expected
+        store.leases.release([ref], "w:1", RetryLater(timedelta(0), too_slow=too_slow))
+    assert lease_of(store, ref).history.too_slow == 2

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import redis
+from tests.acceptance.system import eventually
 from tests.builders import a_new_job
 from tests.services import lone_valkey, redis_url
 
@@ -28,7 +29,27 @@ async def _polled(url: str) -> None:
     assert reads <= 1 + (monotonic() - began) / 0.25
     await store.admit(a_new_job(), {0: b"items"})
     admitted_at = monotonic()
-    while (await store.pace("demo")).open_items == 0:
-        assert monotonic() - admitted_at < 60
+    while monotonic() - admitted_at < 0.25:
         await asyncio.sleep(0.01)  # between two polls
+    assert (await store.pace("demo")).open_items == 1
+    assert (await store.pace("other")).open_items == 0, "each database has its own"
     await store.close()
+
+
+def test_each_round_trip_is_observed_as_what_it_was_for_and_no_connection_is_left(tmp_path: Path) -> None:
+    observed: list[str] = []
+
+    async def ask(url: str) -> None:
+        settings = RedisSettings.model_validate({"url": url})
+        store = LoopStore(settings, JobSettings(), observe=lambda name, _: observed.append(name))
+        await store.now()
+        await store.admit(a_new_job(), {0: b"items"})
+        await store.close()
+
+    with lone_valkey(tmp_path / "valkey") as port:
+        url = redis_url(port)
+        with redis.Redis.from_url(url) as client:
+            before = len(client.client_list())
+            asyncio.run(ask(url))
+            assert [*dict.fromkeys(observed)] == ["read", "admit"]
+            eventually(lambda: len(client.client_list()) == before, what="both connections are closed")

@@ -1,15 +1,20 @@
 """Connections to target databases: one for each process, kept as long as all is well, and never longer."""
 
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
-from tests.integration.targets.databases import a_database, engine_at, refusing, run, tenant
+from tests.integration.targets.databases import a_database, ask, engine_at, refusing, run, tenant
 from tests.integration.targets.grounds import GROUNDS, ground_of
 from tests.integration.worker.attempts import attempt
 from tests.services import Services
@@ -95,3 +100,41 @@ def test_a_statement_takes_no_longer_than_it_and_the_attempt_may(
             write(targets, 1)
     assert failure.value.kind is FailureKind.TOO_SLOW
     targets.disconnect("d")
+
+
+class Deadline(Exception):
+    """What ends an attempt that takes too long, wherever it is."""
+
+
+@contextmanager
+def ended_by_a_signal() -> Iterator[None]:
+    """As Celery does it."""
+
+    def end(*_: object) -> None:
+        raise Deadline
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_statement_that_the_deadline_of_its_attempt_ends_takes_its_connection_with_it(servers: Services) -> None:
+    """A rollback on a connection that still waits for an answer would fail, and hide the deadline."""
+    url = a_database(servers)
+    sleeps = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+
+    def end_it(other: Engine) -> None:
+        eventually(lambda: ask(other, sleeps) == 1, what="the statement runs")
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    with engine_at(url) as engine, engine_at(url) as other, ThreadPoolExecutor(1) as pool:
+        with engine.connect() as connection:
+            DIALECTS["postgresql"].writing.lift_deadline(connection)
+            pool.submit(end_it, other)
+            with ended_by_a_signal(), pytest.raises(Deadline):
+                connection.execute(text("SELECT pg_sleep(600)"))
+            connection.rollback()
+            assert connection.invalidated
+        assert ask(engine, "SELECT 1") == 1, "by another connection"

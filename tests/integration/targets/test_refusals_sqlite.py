@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from tests.builders import a_case
 from tests.integration.targets.dry_runs import plan_of
 from tests.integration.targets.engines import engine_at
@@ -16,6 +16,9 @@ from tests.integration.targets.refusals.spoiling import apply, attempted
 from carecase_worker.cases.outcomes import CREATED, NOT_APPLIED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.registry import DIALECTS
+from carecase_worker.targets.dialects.sqlite.upsert import SqliteUpsert
+from carecase_worker.targets.dialects.upsert import Written
+from carecase_worker.targets.plan import Wave
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
 
@@ -141,3 +144,31 @@ def test_what_was_found_out_about_a_group_is_forgotten_once_one_of_it_turns_out_
     first, second = ((LedgerKey(uuid4(), 0), plan_of(*map(a_case, keys))) for keys in ((1,), (7, 8)))
     assert writer.write(*first) == [CREATED]
     assert writer.write_group([first, second]) == [None, [REFUSED, CREATED]]
+
+
+class Losing(SqliteUpsert):
+    """An upsert after which the transaction is over, though nothing said so."""
+
+    def write(self, connection: Connection, wave: Wave, guard_care_plan: bool) -> Written:
+        written = super().write(connection, wave, guard_care_plan)
+        connection.exec_driver_sql("ROLLBACK")
+        return written
+
+
+def test_of_cases_that_were_lost_with_their_transaction_the_ledger_tells_nothing(engine: Engine) -> None:
+    """A row there would be committed by itself, and every later attempt would take the cases for written."""
+    writer, members = Writer(engine, Losing()), [(LedgerKey(uuid4(), 0), plan_of(a_case(key))) for key in (1, 2)]
+    for attempt in (lambda: writer.write(*members[0]), lambda: writer.write_group(members)):
+        with pytest.raises(TargetFailure) as failure:
+            attempt()
+        assert failure.value.kind is FailureKind.TOO_SLOW, "they are tried again"
+    with engine.connect() as connection:
+        for table in ("care_case", "ingest_ledger"):
+            assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+    assert Writer(engine, UPSERT).write(*members[0]) == [CREATED]
+
+
+def test_a_dry_run_whose_transaction_was_lost_tells_of_no_outcome(engine: Engine) -> None:
+    with pytest.raises(TargetFailure) as failure:
+        Writer(engine, Losing()).dry_run(plan_of(a_case(1), dry_run=True))
+    assert failure.value.kind is FailureKind.TOO_SLOW

@@ -274,3 +274,14 @@ def test_a_file_is_used_though_no_note_can_be_kept_beside_it(path: Path) -> None
     assert apply(engine, UPSERT, a_case(1)) == [CREATED]
     engine.dispose()
     assert keys_in(path) == [1]
+
+
+def test_the_time_of_a_statement_is_its_own(engine: Engine) -> None:
+    """That of one before it is over."""
+    limit = DIALECTS["sqlite"].writing.limit_statements
+    with engine.connect() as connection:
+        limit(connection, 0)
+        connection.exec_driver_sql("SELECT 1")  # is done before its time is looked at
+        limit(connection, 3600)
+        count = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 100000) SELECT count(*) FROM c"
+        assert connection.exec_driver_sql(count).scalar_one() == 100_000

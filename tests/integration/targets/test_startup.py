@@ -1,5 +1,6 @@
 """The look at every database with which a worker begins: what it says of each, and when it does not begin."""
 
+import gc
 import socket
 import threading
 from collections.abc import Iterator
@@ -137,3 +138,17 @@ def test_a_database_that_goes_silent_after_it_has_let_a_worker_in_is_reported_an
         finally:
             ended.set()
     assert reasons == {"hung": Causes.TIMEOUT.value.text}
+
+
+def test_a_look_leaves_no_connection_behind(tmp_path: Path) -> None:
+    """Without the collector of garbage, which may come late or never."""
+    path = tmp_path / "cases.sqlite"
+    path.touch()
+    with engine_at(f"sqlite:///{path}") as engine:
+        upgrade(engine)
+    gc.disable()
+    try:
+        assert looked_at(file=f"sqlite:///{path}") == {}
+        assert not [link for link in Path("/proc/self/fd").iterdir() if link.exists() and link.samefile(path)]
+    finally:
+        gc.enable()

@@ -28,6 +28,12 @@ serve_health(HealthPages(monitor, bytes), WorkerSettings(port=int(sys.argv[2])))
 print("ready", flush=True)
 input()
 """
+LEFT_BEHIND = """
+import os, socket, sys
+left = socket.socket(socket.AF_UNIX)
+left.bind(os.path.join(sys.argv[3], str(os.getpid())))
+left.close()
+"""
 
 MOST = 16
 Worker = subprocess.Popen[bytes]
@@ -85,6 +91,19 @@ def test_one_worker_that_is_not_well_is_enough_and_each_is_named(tmp_path: Path,
     eventually(lambda: tells(0, is_well, is_cut_off), what="to start it again would help nobody")
 
 
+def test_a_worker_takes_the_place_of_one_that_had_the_same_process_id(tmp_path: Path) -> None:
+    """In a container that is started again, it always has."""
+    sockets(tmp_path).mkdir(mode=0o700)
+    command = [sys.executable, "-c", LEFT_BEHIND + PROGRAM, "WELL", "0", str(sockets(tmp_path))]
+    environment = process_environment() | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"ready\n"
+        with connected(str(sockets(tmp_path) / str(worker.pid))) as probe:
+            assert status_of(probe) == 200
+        worker.communicate(b"\n", timeout=60)
+
+
 def test_with_a_configuration_it_is_the_same_check(tmp_path: Path, start: Callable[..., Worker]) -> None:
     """Whoever has one on the worker's command line adds --check to that; the file is not needed for it."""
     stuck = start("STUCK")
@@ -103,6 +122,24 @@ def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(
         assert idle[0].recv(1) == b"", "the oldest is closed"
         assert [status_of(one) for one in idle[1:]] == [200] * (MOST - 1)
     assert check(tmp_path).returncode == 0
+
+
+def test_a_request_that_trickles_in_does_not_keep_its_place(tmp_path: Path, start: Callable[..., Worker]) -> None:
+    """Each byte comes long before the server has waited too long for it."""
+    worker = start("WELL")
+    with connected(str(sockets(tmp_path) / str(worker.pid))) as slow:
+        slow.settimeout(0.2)
+
+        def is_closed() -> bool:
+            try:
+                slow.sendall(b"G")
+                return slow.recv(1) == b""
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        eventually(is_closed, 30, "the connection is closed")
 
 
 def test_who_opens_many_connections_takes_places_of_its_own(start: Callable[..., Worker]) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from billiard.exceptions import SoftTimeLimitExceeded
 from structlog.testing import capture_logs
 from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import Step, SteppedStore, SteppedTargets, an_applier, away_at, nothing
@@ -72,3 +74,19 @@ def test_while_the_job_store_is_away_a_written_chunk_is_left_for_the_sweep(scene
     assert "no-store" in report
     assert scene.targets.rows("SELECT count(*) FROM ingest_ledger") == [(1,)]
     assert not scene.store.jobs.job(scene.ref.job_id).state.final
+
+
+def test_an_attempt_that_reaches_its_deadline_takes_its_database_for_one_that_is_away(
+    scene: Scene, raw_redis: redis.Redis
+) -> None:
+    """Whoever asks it next would wait for as long."""
+
+    def hang(reached: str) -> None:
+        if reached == "before write":
+            raise SoftTimeLimitExceeded
+
+    scene.targets.step = hang
+    report, left = scene.notified(nothing, Notifying())
+    assert (left, "released 1 chunk: timeout" in report) == ([], True)
+    assert scene.store.jobs.job(scene.ref.job_id).state is State.WAITING
+    assert raw_redis.get(scene.store.keys.failures("demo")) == b"1", "it is left alone for a while"

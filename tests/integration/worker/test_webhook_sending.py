@@ -10,6 +10,7 @@ from itertools import repeat
 from pathlib import Path
 
 import pytest
+from tests.acceptance.system import eventually
 from tests.builders import NOW
 from tests.receiver import SECRET
 from tests.tls import Certificates, certificates, tls_before
@@ -117,7 +118,8 @@ def test_an_attempt_whose_time_went_into_the_name_connects_to_nobody() -> None:
             server.accept()
 
 
-def test_an_answer_that_trickles_in_is_given_up_in_time() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_answer_that_trickles_in_is_given_up_in_time(files: Certificates, scheme: str) -> None:
     """Each byte comes long before a timeout of the socket, and the last one long after that of the attempt."""
     ended = threading.Event()
 
@@ -129,7 +131,32 @@ def test_an_answer_that_trickles_in_is_given_up_in_time() -> None:
             connection.sendall(byte)
         connection.sendall(b"204 No Content\r\n\r\n")
 
-    with answering(trickle) as (port, _):
-        reply = sending(timeout_s=1).send(f"http://127.0.0.1:{port}/", MESSAGE, NOW)
+    with answering(trickle) as (plain, _), tls_before(plain, files) as encrypted:
+        port = encrypted if scheme == "https" else plain
+        reply = sending(timeout_s=1, trusted=files.ca).send(f"{scheme}://127.0.0.1:{port}/", MESSAGE, NOW)
         ended.set()
     assert reply == Reply(reason="timeout")
+
+
+def test_an_attempt_that_is_over_leaves_no_timer_behind() -> None:
+    """One would keep its thread and its socket for the rest of a minute."""
+    with answering(lambda connection: connection.sendall(NO_CONTENT)) as (port, _):
+        before = threading.active_count()
+        for _ in range(3):
+            assert sending().send(f"http://127.0.0.1:{port}/", MESSAGE, NOW) == Reply(204)
+        eventually(lambda: threading.active_count() <= before, 20, "their threads have ended")
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("https://h", 443), ("http://h", 80), ("https://h:80", 80), ("http://h:443/x", 443)]
+)
+def test_without_a_port_in_the_url_it_is_that_of_the_scheme(url: str, port: int) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def resolve(host: str, at: int) -> list[str]:
+        asked.append((host, at))
+        return []
+
+    settings = DeliverySettings.model_validate({})
+    Sending(settings, resolve, ssl.create_default_context()).send(url, MESSAGE, NOW)
+    assert asked == [("h", port)]

@@ -4,9 +4,14 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+from billiard.process import current_process
 
 from carecase_worker.errors import FailureKind
-from carecase_worker.worker.metrics import Stage, WorkerMetrics, unmetered
+from carecase_worker.settings.loading import load
+from carecase_worker.worker.metrics import Stage, WorkerMetrics, metrics_of, unmetered
+from carecase_worker.worker.processes.pool_process import PoolProcess
 
 DATABASES = ("demo", "other")
 
@@ -56,6 +61,26 @@ def test_what_pool_processes_count_is_shown_by_the_main_process_whatever_becomes
     assert [now[f'{trips}_bucket{{le="{bound}",operation="claim"}}'] for bound in bounds] == [0, 3, 3, 6]
     assert now[f'{trips}_count{{operation="claim"}}'] == 6
     assert round(now[f'{trips}_sum{{operation="claim"}}'], 6) == 300.0009
+
+
+def test_each_pool_process_counts_in_a_part_of_its_own() -> None:
+    """In a common one they would lose each other's counts, since there are no locks."""
+    variables = {"CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere", "CARECASE_WORKER_CONCURRENCY": "3"}
+    settings = load(environment=variables)
+    worker = metrics_of(settings)
+
+    def count(index: int) -> None:
+        pool: Any = current_process()
+        pool.index = index
+        process = PoolProcess(settings, worker)
+        process.start()
+        assert process.applier is not None
+        process.applier.meter.attempts("demo", index + 1)
+
+    for index in range(3):
+        in_a_killed_process(partial(count, index))
+    parts = [worker.memory[number * worker.size : (number + 1) * worker.size] for number in range(3)]
+    assert [sum(part) for part in parts] == [1, 2, 3]
 
 
 def test_a_stage_is_observed_whether_it_succeeds_or_fails() -> None:

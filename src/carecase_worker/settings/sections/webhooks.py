@@ -9,22 +9,22 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from carecase_worker.settings.kinds import Count, Few, Name, Network, Seconds, Text, parse_secrets
 from carecase_worker.settings.sections.section import Section, seconds_setting
+from carecase_worker.settings.urls.parts import is_plain
 
 WebhookEvent = Literal["job.completed", "job.cancelled", "job.waiting"]
 _MOST_SECRETS = 8
 
 
 def _url(given: str) -> str:
-    parts = urlsplit(given)
     try:
-        given.encode("ascii")
+        parts = urlsplit(given)
         str(parts.hostname).encode("idna")
-        has_port = parts.port != 0
+        is_valid = parts.port != 0 and is_plain(given)
     except ValueError:
-        has_port = False
-    if not has_port:
-        raise ValueError("must have a valid host name and port, and only ASCII characters")
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or parts.fragment:
+        is_valid = False
+    if not is_valid:
+        raise ValueError("must have a valid host name and port, and only ASCII characters without spaces")
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or "#" in given:
         raise ValueError("must be an https URL, as https://host/path, without a user and without a fragment")
     return given
 

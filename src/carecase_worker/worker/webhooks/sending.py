@@ -59,7 +59,7 @@ class Sending:
         if address is None:
             return Reply(reason="address not permitted")
         try:
-            return self._post(address, url, message, now, began + self.settings.timeout.total_seconds())
+            return self._post((address, port), url, message, now, began + self.settings.timeout.total_seconds())
         except ssl.SSLCertVerificationError:
             return Reply(reason="certificate not trusted")
         # a timeout is an OSError, and one of the whole attempt closes the connection; the rest is a receiver's nonsense
@@ -67,10 +67,9 @@ class Sending:
             is_late = monotonic() - began >= self.settings.timeout.total_seconds()
             return Reply(reason="timeout" if is_late else "connection failed")
 
-    def _post(self, address: str, url: str, message: Message, now: datetime, until: float) -> Reply:
+    def _post(self, address: tuple[str, int], url: str, message: Message, now: datetime, until: float) -> Reply:
         parts, seconds = urlsplit(url), _left(until)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        connected = socket.create_connection((address, port), seconds)
+        connected = socket.create_connection(address, seconds)
         current = [connected]
         # a receiver that sends a byte now and then reaches no timeout
         late = Timer(_left(until), lambda: _shut(current[0]))
@@ -83,7 +82,7 @@ class Sending:
                 )
                 current[0] = connected = encrypted
                 encrypted.do_handshake()
-            connection = HTTPConnection(str(parts.hostname), port, timeout=seconds)
+            connection = HTTPConnection(str(parts.hostname), timeout=seconds)
             connection.sock = cast(socket.socket, _Bounded(connected))
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {**message.headers, "host": parts.netloc, "connection": "close"}

@@ -67,3 +67,14 @@ def test_a_connection_that_ends_is_the_databases(engine: Engine, upsert: Compara
     with spoiled(engine, *ending), pytest.raises(TargetFailure) as failure:
         apply(engine, upsert, *CASES, attempts=attempts)
     assert failure.value.kind is FailureKind.AWAY
+
+
+def test_updates_that_no_case_gets_past_are_the_databases_though_it_takes_new_cases(
+    engine: Engine, upsert: ComparableUpsert
+) -> None:
+    with spoiled(engine):
+        apply(engine, upsert, a_case(1))
+        run(engine, *refusing(raising("57P03"), when="TG_OP = 'UPDATE'"))
+        with pytest.raises(TargetFailure) as failure:
+            apply(engine, upsert, a_case(1), seq=2)
+    assert failure.value.kind is FailureKind.AWAY

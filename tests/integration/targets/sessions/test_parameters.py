@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import create_engine
 from tests.builders import a_case
-from tests.integration.targets.databases import ask, engine_at, run, tenant
+from tests.integration.targets.databases import a_database, ask, engine_at, run, tenant
 from tests.integration.targets.sessions.writing import write
 from tests.services import Services
 
@@ -40,6 +40,22 @@ def test_the_options_of_a_url_arrive_beside_ours(url: str, options: str, setting
         assert {name: ask(engine, f"SHOW {name}") for name in OURS} == OURS
 
 
+THEIRS = {
+    "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
+    "client_connection_check_interval": "0", "TimeZone": "Asia/Tokyo", "client_encoding": "LATIN1",
+    "synchronous_commit": "off",
+}  # fmt: skip
+
+
+def test_what_a_database_sets_for_its_sessions_counts_less_than_ours(servers: Services) -> None:
+    assert THEIRS.keys() == OURS.keys()
+    url = a_database(servers)
+    name = urlsplit(url).path[1:]
+    run(url, *(f"ALTER DATABASE {name} SET {setting} = '{value}'" for setting, value in THEIRS.items()))
+    with engine_at(url) as engine:
+        assert {setting: ask(engine, f"SHOW {setting}") for setting in OURS} == OURS
+
+
 @pytest.mark.parametrize(
     ("parameter", "shown", "value"),
     [
@@ -61,6 +77,9 @@ def test_every_other_parameter_arrives(url: str, parameter: str, shown: str, val
     [
         ("connect_timeout=9", "connect_timeout", "9"),
         ("", "connect_timeout", "3"),
+        ("", "keepalives_idle", "5"),
+        ("", "keepalives_interval", "2"),
+        ("", "keepalives_count", "3"),
         ("keepalives_idle=77", "keepalives_idle", "77"),
         ("keepalives_interval=7", "keepalives_interval", "7"),
         ("keepalives_count=9", "keepalives_count", "9"),

@@ -1,12 +1,15 @@
 """A database that is away is one failure of a group, and past the deadline each batch is given up."""
 
 import time
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
+from typing import Any
+from uuid import uuid4
 
 import redis
-from tests.builders import a_case
-from tests.integration.worker.attempts import attempt, fails_at, nothing
+from tests.builders import a_case, a_lease
+from tests.integration.worker.attempts import an_applier, attempt, fails_at, nothing
 from tests.integration.worker.groups.small_batches import DAY, SECOND, Accepted, Elapse, Transactions
 
 from carecase_worker.cases.outcomes import (
@@ -18,6 +21,8 @@ from carecase_worker.cases.outcomes import (
 )
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.store.job import State
+from carecase_worker.store.operations.claims import History, RetryLater
+from carecase_worker.worker.attempts.group import Member, fail
 
 
 def test_an_absent_database_is_one_failure_and_all_come_back_together(
@@ -118,3 +123,30 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
     elapse(timedelta(minutes=1))  # the database is tried again
     accepted.finish()
     assert [accepted.outcomes_of(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
+
+
+@dataclass
+class Released:
+    """Leases of which it is noted for how long they are released."""
+
+    waits: list[tuple[Any, RetryLater]] = field(default_factory=list)
+
+    def release(self, chunks: Any, _: str, wait: RetryLater) -> None:
+        self.waits.append((chunks, wait))
+
+
+class Even:
+    def random(self) -> float:
+        return 0.5
+
+
+def test_a_group_waits_as_long_as_the_batch_of_it_that_has_failed_most(accepted: Accepted) -> None:
+    members = [Member(a_lease(uuid4(), history=History(releases=releases)), cancel=False) for releases in (0, 3, 1)]
+    leases: Any = Released()
+    applier = an_applier(accepted.store, accepted.targets, "worker", lambda _: False)
+    fail(replace(applier, leases=leases, random=Even()), members, FailureKind.AWAY)
+    ((chunks, wait),) = leases.waits
+    assert chunks == [member.lease.chunk for member in members]
+    assert wait.after == wait.open_circuit == timedelta(seconds=1.5), (
+        "two seconds after three failures, less the jitter"
+    )
