@@ -22,6 +22,25 @@ def test_there_is_a_next_page_as_long_as_the_service_says_so(page: tuple[int, in
 
 
 @pytest.mark.parametrize(
+    ("status", "body", "retryable"),
+    [
+        (201, "Created", False),
+        (200, "Updated", False),
+        (200, "Superseded", False),
+        (422, "case_Key: must be set", False),
+        (409, "The case is another care plan's.", False),
+        (409, "Cancelled", True),
+        (500, "The database refused the item.", True),
+        (503, "The database was away.", True),
+    ],
+)
+def test_items_that_failed_for_a_reason_outside_themselves_may_be_sent_again(
+    status: int, body: str, retryable: bool
+) -> None:
+    assert ItemResult(0, 1, status, body).is_retryable is retryable
+
+
+@pytest.mark.parametrize(
     ("state", "counts", "final", "applied"),
     [
         ("queued", {}, False, False),
