@@ -56,6 +56,8 @@ def test_the_error_of_one_is_its_own_and_the_error_of_a_group_is_that_of_all_who
             OSError,
         ]
         assert await grouping.one(6) == 12
+        with pytest.raises(ValueError, match="-1"):
+            await grouping.one(-1)
 
     asyncio.run(run())
 
