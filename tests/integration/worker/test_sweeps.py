@@ -1,0 +1,166 @@
+"""Sweeps of a worker: they notify for what is overdue, take chunks back from the dead, and report the worker."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+from tests.builders import a_new_job
+from tests.services import Services
+from tests.stores import Stores
+
+from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.notifier import Notifier
+from carecase_worker.clock import SystemClock
+from carecase_worker.settings.loading import load
+from carecase_worker.store.operations.claims import Claimed, RetryLater
+from carecase_worker.store.workers.clock_watch import ClockWatch
+from carecase_worker.store.workers.presence import Presence
+from carecase_worker.worker.housekeeping import Sweep
+
+Elapse = Callable[[timedelta], None]
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def notifier(servers: Services) -> Notifier:
+    """Notifications of a broker with nothing in it."""
+    return Notifier(
+        celery_app(
+            load(
+                environment={
+                    "CARECASE_REDIS_URL": servers.redis_url,
+                    "CARECASE_BROKER_PREFIX": f"{uuid4()}:",
+                    "CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere",
+                    "CARECASE_DATABASES_OTHER_URL": "sqlite:///nowhere",
+                }
+            )
+        )
+    )
+
+
+@pytest.fixture
+def presence(store: Stores) -> Presence:
+    return Presence(store.client, SystemClock())
+
+
+@pytest.fixture
+def sweep(store: Stores, notifier: Notifier, presence: Presence) -> Sweep:
+    """The sweep of a worker that takes the holder `dead` for dead."""
+    return Sweep(
+        store.leases,
+        store.workload,
+        notifier,
+        presence,
+        ClockWatch(),
+        ("demo", "other"),
+        "me",
+        lambda name: name == "dead",
+    )
+
+
+def admit(store: Stores, database: str = "demo") -> ChunkRef:
+    (ref,) = store.batches.admit(a_new_job(database=database), {0: b"payload"}).to_notify
+    return ref
+
+
+def test_a_sweep_notifies_for_what_is_overdue_and_for_nothing_else(
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
+) -> None:
+    for database in ("demo", "demo", "other"):
+        admit(store, database)
+    sweep.once()
+    assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 0], "they have been notified for just now"
+    elapse(MINUTE)
+    for has_found_any in (False, True):
+        sweep.once()
+        assert [notifier.waiting(name) for name in ("demo", "other")] == [2, 1]
+        assert sweep.signs.waiting is has_found_any, "a broker that is not polled is asked for what it should bring"
+
+
+def test_chunks_whose_notifications_still_wait_are_notified_for_again_a_few_at_a_time(
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
+) -> None:
+    """Of a few the notification may be lost; if all were notified for, a stuck consumer would find ever more."""
+    for _ in range(30):
+        admit(store)
+    for waiting in (30, 40):
+        elapse(MINUTE)
+        sweep.once()
+        assert notifier.waiting("demo") == waiting
+
+
+def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
+) -> None:
+    admit(store, "other")
+    elapse(MINUTE)
+    sweep.once()
+    assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 1]
+
+
+def test_a_notification_that_waits_is_seen_although_the_next_database_has_none(
+    store: Stores, sweep: Sweep, elapse: Elapse
+) -> None:
+    admit(store, "demo")
+    elapse(MINUTE)
+    sweep.once()
+    admit(store, "other")
+    sweep.once()
+    assert sweep.signs.waiting
+
+
+def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(
+    store: Stores, notifier: Notifier, sweep: Sweep
+) -> None:
+    lost, taken = admit(store), admit(store, "other")
+    store.leases.claim(lost, "dead")
+    store.leases.claim(taken, "alive")
+    sweep.once()
+    assert notifier.waiting("demo") >= 1
+    assert notifier.waiting("other") == 0
+    assert store.leases.claim(taken, "another").verdict is Claimed.BUSY
+
+
+def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
+    store: Stores, notifier: Notifier, presence: Presence
+) -> None:
+    lost = admit(store)
+    store.leases.claim(lost, "dead")
+
+    def is_found_by_another_sweep(name: str) -> bool:
+        if name == "dead":
+            assert store.leases.reclaim(name) == [("demo", lost)]
+        return name == "dead"
+
+    with capture_logs() as logs:
+        Sweep(
+            store.leases, store.workload, notifier, presence, ClockWatch(), (), "me", is_found_by_another_sweep
+        ).once()
+    assert notifier.waiting("demo") == 0
+    assert logs == []
+    claim = store.leases.claim(lost, "another")
+    assert claim.lease is not None
+    assert claim.lease.history.deaths == 1
+
+
+def test_a_worker_is_seen_from_its_first_sweep_until_it_signs_off(sweep: Sweep, presence: Presence) -> None:
+    sweep.once()
+    assert presence.workers().names == ["me"]
+    sweep.sign_off()
+    assert presence.workers().names == []
+
+
+def test_a_database_that_is_left_alone_is_not_notified_for(
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
+) -> None:
+    ref = admit(store)
+    store.leases.claim(ref, "alive")
+    store.leases.release([ref], "alive", RetryLater(timedelta(0), open_circuit=MINUTE))
+    sweep.once()
+    assert notifier.waiting("demo") == 0
+    elapse(MINUTE)
+    sweep.once()
+    assert notifier.waiting("demo") == 1
