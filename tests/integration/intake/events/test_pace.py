@@ -3,8 +3,9 @@
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.event_streams import listening
-from tests.integration.intake.events.following import a_job, finish
-from tests.integration.intake.intakes import Intake
+from tests.integration.intake.events.following import CHUNK, CHUNKS, a_job, finish
+from tests.integration.intake.intakes import Intake, an_intake
+from tests.services import Services
 
 
 def test_progress_comes_four_times_a_second_at_most(intake: Intake) -> None:
@@ -32,3 +33,16 @@ def test_a_silent_stream_is_kept_alive(intake: Intake) -> None:
         events = stream.all()
         assert [next(events).name for _ in range(3)] == ["progress", "heartbeat", "heartbeat"]
         assert stream.comments == 2
+
+
+def test_a_stream_is_one_request_of_its_clients_rate_however_long_it_lasts(servers: Services) -> None:
+    """Before each event it is looked at whether the credentials are still good, which is no request of the client."""
+    jobs = {"chunk_items": CHUNK, "width": CHUNKS}
+    settings = {"rate_per_second": 0.001, "rate_burst": 3, "event_heartbeat_seconds": 0.02}
+    with an_intake(servers.redis_url, "onerequest:", jobs=jobs, intake=settings) as intake:
+        job_id = a_job(intake)
+        with intake.client() as client, listening(client, f"/jobs/{job_id}/events") as stream:
+            events = stream.all()
+            assert [next(events).name for _ in range(10)] == ["progress", *["heartbeat"] * 9]
+            finish(intake, job_id)
+            stream.until("final")
