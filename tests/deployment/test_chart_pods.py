@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
@@ -210,8 +210,12 @@ def test_the_test_of_a_release_fails_unless_its_intakes_are_ready(status: int, e
     (pod,) = rendered("production").pods("test")
     _, *options = pod.container["command"]
     (script,) = pod.container["args"]
-    with HTTPServer(("127.0.0.1", 0), Intake) as intake:
-        Thread(target=intake.handle_request, daemon=True).start()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Intake) as intake:
+        Thread(target=intake.serve_forever, daemon=True).start()
         here = script.replace("http://carecase-intake:80/", f"http://127.0.0.1:{intake.server_port}/")
-        ran = subprocess.run([sys.executable, *options, here], env={}, capture_output=True, text=True, check=False)
+        assert here != script
+        ran = subprocess.run(
+            [sys.executable, *options, here], env={}, capture_output=True, text=True, check=False, timeout=60
+        )
+        intake.shutdown()
     assert (ran.returncode, ran.stdout) == (ends_with, f"{status} details\n"), ran.stderr

@@ -130,7 +130,7 @@ def test_a_collector_that_does_not_answer_is_given_up_after_the_time_of_the_sett
         settings = {"endpoint": collector.url, "timeout_seconds": 0.1, "max_spans": 1}
         tracer = OtlpTracer(TracingSettings.model_validate(settings), "tests", lambda _: lost.set())
         tracer.attempt([None]).end()
-        assert lost.wait(25), "it would answer after half a minute"
+        assert lost.wait(25), "it hangs up only after half a minute"
         tracer.close()
 
 

@@ -2,8 +2,6 @@
 
 import base64
 import fcntl
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -89,8 +87,10 @@ def held(place: Path) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        yield holder
-        holder.kill()
+        try:
+            yield holder
+        finally:
+            holder.kill()
 
 
 def test_whoever_appends_waits_for_whoever_does(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_whoever_appends_waits_for_whoever_does(tmp_path: Path) -> None:
         eventually(lambda: not writer.is_alive() or waits_for_a_lock(), what="it waits")
         assert writer.is_alive()
         assert counts_without_lock(tmp_path) == [1]
-        os.kill(holder.pid, signal.SIGKILL)
+        holder.kill()
         writer.join(60)
     assert counts(tmp_path) == [1, 2]
 
@@ -114,8 +114,9 @@ def test_whoever_reads_waits_for_whoever_appends(tmp_path: Path) -> None:
         reader.start()
         eventually(lambda: not reader.is_alive() or waits_for_a_lock(), what="it waits")
         assert reader.is_alive()
-        os.kill(holder.pid, signal.SIGKILL)
+        holder.kill()
         reader.join(60)
+        assert not reader.is_alive()
 
 
 def test_a_record_that_cannot_be_written_as_text_leaves_the_log_to_others(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A batch that comes in is packed and staged by other threads, and is whole, in order, or nothing."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from random import Random
 from threading import Event
@@ -95,11 +95,11 @@ def test_what_was_staged_goes_with_a_draft_that_is_given_up(store: Stores, packe
 
 def test_what_is_being_staged_goes_with_a_draft_that_is_given_up(store: Stores, packers: ThreadPoolExecutor) -> None:
     """Chunks that are staged after the others were dropped would count until they expire."""
-    begun, calls = Event(), list[str]()
+    begun, goes_on, calls = Event(), Event(), list[str]()
 
     def stage(*arguments: Any) -> Admission:
         begun.set()
-        Event().wait(0.5)  # long enough for whoever does not wait for it
+        goes_on.wait()
         admission = store.batches.stage(*arguments)
         calls.append("staged")
         return admission
@@ -114,8 +114,13 @@ def test_what_is_being_staged_goes_with_a_draft_that_is_given_up(store: Stores, 
         draft.add(
             [msgspec.Raw(b'"%b"' % random.randbytes(ITEM_BYTES // 2).hex().encode()) for _ in range(ITEMS_A_CALL)]
         )
-    draft.discard()
-    assert calls == ["staged", "discarded"]
+    with ThreadPoolExecutor(1) as pool:
+        discarded = pool.submit(draft.discard)
+        assert not wait([discarded], timeout=0.5).done  # long enough for whoever does not wait for what is being staged
+        assert calls == []
+        goes_on.set()
+        discarded.result()
+    assert calls == [*["staged"] * (len(calls) - 1), "discarded"]
     assert store.workload.kept("demo") == {"ann": Kept()}
 
 

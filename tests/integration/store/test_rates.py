@@ -113,7 +113,8 @@ def test_a_busy_client_costs_fewer_calls_than_requests(tmp_path: Path) -> None:
     with lone_valkey(tmp_path / "valkey") as port:
         one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=0.01, burst=1_000)
         assert asyncio.run(passed(one, 300)) == 300
-        assert redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"] < 300
+        with redis.Redis.from_url(redis_url(port)) as client:
+            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] < 300
 
 
 def test_tokens_that_a_client_prefetched_and_did_not_use_are_not_lost(servers: Services, prefix: str) -> None:
@@ -128,7 +129,8 @@ def test_tokens_that_a_client_prefetched_and_did_not_use_are_not_lost(servers: S
 
 def test_a_redis_that_is_full_counts_requests(tmp_path: Path) -> None:
     with lone_valkey(tmp_path / "valkey") as port:
-        redis.Redis.from_url(redis_url(port)).config_set("maxmemory", 1)
+        with redis.Redis.from_url(redis_url(port)) as client:
+            client.config_set("maxmemory", 1)
         one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=0.01, burst=50)
         assert asyncio.run(passed(one, 80)) == 50
 

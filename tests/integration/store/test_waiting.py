@@ -102,12 +102,14 @@ def test_an_end_while_the_connection_is_broken_is_noticed(play: Play) -> None:
 
 def test_each_outage_is_logged_once(play: Play) -> None:
     async def scene(here: Listening) -> None:
-        async with asyncio.timeout(60), here.begun():
-            for _ in range(2):
-                with here.finals.subscribe("gone") as looked_again, capture_logs() as logs:
-                    here.break_connections()
-                    await looked_again.wait()
-                assert [entry["event"] for entry in logs] == ["not listening"]
+        with here.finals.subscribe("gone") as looked_at:
+            async with asyncio.timeout(60), here.begun():
+                await looked_at.wait()  # it listens now, and notices the next end of its connection
+                for _ in range(2):
+                    with here.finals.subscribe("gone") as looked_again, capture_logs() as logs:
+                        here.break_connections()
+                        await looked_again.wait()
+                    assert [entry["event"] for entry in logs] == ["not listening"]
 
     play(scene)
 

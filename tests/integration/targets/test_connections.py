@@ -123,7 +123,8 @@ def ended_by_a_signal() -> Iterator[None]:
 def test_a_statement_that_the_deadline_of_its_attempt_ends_takes_its_connection_with_it(servers: Services) -> None:
     """A rollback on a connection that still waits for an answer would fail, and hide the deadline."""
     url = a_database(servers)
-    sleeps = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    sleeping = "wait_event = 'PgSleep' AND state = 'active'"
+    sleeps = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {sleeping}"
 
     def end_it(other: Engine) -> None:
         eventually(lambda: ask(other, sleeps) == 1, what="the statement runs")
@@ -132,9 +133,10 @@ def test_a_statement_that_the_deadline_of_its_attempt_ends_takes_its_connection_
     with engine_at(url) as engine, engine_at(url) as other, ThreadPoolExecutor(1) as pool:
         with engine.connect() as connection:
             DIALECTS["postgresql"].writing.lift_deadline(connection)
-            pool.submit(end_it, other)
+            ended = pool.submit(end_it, other)
             with ended_by_a_signal(), pytest.raises(Deadline):
-                connection.execute(text("SELECT pg_sleep(600)"))
+                connection.execute(text("SELECT pg_sleep(60)"))
+            ended.result()
             connection.rollback()
             assert connection.invalidated
         assert ask(engine, "SELECT 1") == 1, "by another connection"

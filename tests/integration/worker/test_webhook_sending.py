@@ -55,10 +55,12 @@ def test_a_message_goes_to_the_address_that_was_checked_and_names_the_host_of_th
         reply = sending().send(f"http://hooks.carecase.invalid:{port}/in/box?team=a%20b", MESSAGE, NOW)
         assert reply == Reply(204), "a second look-up of this name, which is nobody's, would fail"
         assert sending().send(f"http://hooks.carecase.invalid:{port}", MESSAGE, NOW) == Reply(204)
+        assert sending().send(f"http://[2001:db8::abcd]:{port}/", MESSAGE, NOW) == Reply(204)
     first, *lines = heads[0].decode().split("\r\n")
     assert first == "POST /in/box?team=a%20b HTTP/1.1"
     assert f"host: hooks.carecase.invalid:{port}" in map(str.lower, lines)
     assert heads[1].startswith(b"POST / HTTP/1.1\r\n")
+    assert f"host: [2001:db8::abcd]:{port}" in heads[2].decode().lower()
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,6 @@ def test_it_delivers_with_links_below_the_prefix_of_the_service(servers: Service
             process.terminate()
             process.wait(120)
             store.client.close()
-    (one,) = receiver.received
+    one = receiver.received[0]
     link = f"/tools/carecase/jobs/{new.job_id}"
     assert one.content["data"]["links"] == {"self": link, "result": f"{link}/result"}

@@ -23,7 +23,10 @@ def _url(given: str) -> str:
     except ValueError:
         is_valid = False
     if not is_valid:
-        raise ValueError("must have a valid host name and port, and only ASCII characters without spaces")
+        raise ValueError(
+            "must have a valid host name and port, and only ASCII characters,"
+            " without spaces and (encoded) control characters"
+        )
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None or "#" in given:
         raise ValueError("must be an https URL, as https://host/path, without a user and without a fragment")
     return given

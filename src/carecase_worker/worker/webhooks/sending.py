@@ -82,7 +82,7 @@ class Sending:
                 )
                 current[0] = connected = encrypted
                 encrypted.do_handshake()
-            connection = HTTPConnection(str(parts.hostname), timeout=seconds)
+            connection = HTTPConnection(*address, timeout=seconds)
             connection.sock = cast(socket.socket, _Bounded(connected))
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             headers = {**message.headers, "host": parts.netloc, "connection": "close"}

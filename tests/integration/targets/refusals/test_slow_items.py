@@ -1,7 +1,7 @@
 """An item that takes too long is refused once others were fast; a slow database, or a lock, costs no other item."""
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -102,20 +102,42 @@ def test_a_lock_of_another_chunk_costs_no_item(engine: Engine) -> None:
         )
 
 
-@pytest.mark.parametrize("theirs", [{"database": "postgres"}, {"username": "namesake"}], ids=["database", "user"])
+@pytest.fixture
+def owner(engine: Engine) -> Iterator[Engine]:
+    """The engine of a user who is no worker."""
+    theirs = create_engine(engine.url)
+    yield theirs
+    theirs.dispose()
+
+
+@pytest.fixture
+def others(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The engine of a tenant in another database of the server, or of another user in this one."""
+    run(engine, "DROP ROLE IF EXISTS namesake", "CREATE ROLE namesake LOGIN PASSWORD 'secret'")
+    theirs = create_engine(engine.url.set(**request.param))
+    try:
+        yield theirs
+    finally:
+        theirs.dispose()
+        run(engine, "DROP ROLE namesake")
+
+
+@pytest.mark.parametrize(
+    "others", [{"database": "postgres"}, {"username": "namesake"}], ids=["database", "user"], indirect=True
+)
 def test_a_chunk_in_another_database_or_of_another_user_is_not_taken_for_the_one_that_holds_the_lock(
-    engine: Engine, theirs: dict[str, Any]
+    engine: Engine, others: Engine, owner: Engine
 ) -> None:
     """Tenants may share a server, and their chunks say nothing of a lock in this database."""
-    run(engine, "DROP ROLE IF EXISTS namesake", "CREATE ROLE namesake LOGIN PASSWORD 'secret'")
-    other, owner = create_engine(engine.url.set(**theirs)), create_engine(engine.url)
-    with spoiled(engine), hasty(engine, 1) as limited, other.begin() as writing, owner.begin() as holding:
+    with (
+        spoiled(engine),
+        hasty(engine, 1) as limited,
+        others.begin() as writing,
+        owner.begin() as holding,
+    ):
         writing.execute(text("SET application_name = 'carecase-worker'"))
         apply(engine, PostgresUpsert(), *CASES)
         holding.execute(text(f"SELECT 1 FROM care_case WHERE case_key = {BAD} FOR UPDATE"))
-        outcomes = apply(limited, PostgresUpsert(), *CASES, attempts=3, longest=timedelta(seconds=1), seq=2)
+        outcomes = apply(limited, PostgresUpsert(), *CASES, attempts=3, longest=timedelta(seconds=30), seq=2)
         holding.rollback()
-    other.dispose()
-    owner.dispose()
-    run(engine, "DROP ROLE namesake")
     assert outcomes == [REFUSED if case["case_Key"] == BAD else UPDATED for case in CASES]
