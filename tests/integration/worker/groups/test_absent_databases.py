@@ -127,7 +127,7 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
 
 @dataclass
 class Released:
-    """Leases of which it is noted for how long they are released."""
+    """A store of leases that records how long each release waits."""
 
     waits: list[tuple[Any, RetryLater]] = field(default_factory=list)
 
