@@ -1,7 +1,7 @@
-"""Cases and batches: valid unless the arguments say otherwise."""
+"""Cases and batches, valid unless the arguments say otherwise; a clock and randomness as tests need them."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,30 @@ from carecase_worker.store.operations.admission import NewJob
 from carecase_worker.store.operations.claims import History, Lease
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
+
+
+class OffClock:
+    """The clock of a host, which is ahead or behind by some time."""
+
+    def __init__(self, offset: timedelta) -> None:
+        self._offset = offset
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._offset
+
+
+class Even:
+    """Randomness that is always in the middle."""
+
+    def random(self) -> float:
+        return 0.5
+
+
+class Highest:
+    """Randomness that is always as good as 1."""
+
+    def random(self) -> float:
+        return 1.0
 
 
 def a_case(key: int = 1, **fields: Any) -> dict[str, Any]:

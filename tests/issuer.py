@@ -38,8 +38,9 @@ class Faults:
     origin: str = "*"
     """The origin from which browsers may ask."""
     statuses: dict[str, int] = field(default_factory=dict)
-    """Statuses with which it answers at paths, and the same page."""
+    """The status with which it answers at each of these paths; the body is `page`."""
     page: bytes = b"<p>"
+    """The body of the answers at `statuses`."""
     keys: list[dict[str, Any]] | None = None
     """Keys that it publishes in place of its own."""
 

@@ -162,7 +162,7 @@ def test_what_serves_comes_back_and_a_command_that_has_ended_does_not() -> None:
     assert all(COMPOSE["services"][name]["init"] for name in OURS), "else SIGTERM during a start is not heard"
 
 
-def test_a_server_has_time_to_read_what_it_has_before_it_is_ill() -> None:
+def test_a_server_may_load_its_data_for_five_minutes_before_it_counts_as_unhealthy() -> None:
     for name in ("redis", "postgres"):
         assert COMPOSE["services"][name]["healthcheck"]["start_period"] == "300s"
 

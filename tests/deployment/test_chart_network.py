@@ -54,7 +54,7 @@ def test_names_are_asked_for_at_the_clusters_own_server_and_by_tcp_too(role: str
     assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}
 
 
-def test_who_is_named_is_let_in_and_beside_them_the_test_of_helm() -> None:
+def test_network_policies_admit_the_named_namespaces_and_helms_test_pod() -> None:
     def let_in(role: str) -> list[Object]:
         (rule,) = release.one("NetworkPolicy", f"carecase-{role}")["spec"]["ingress"]
         assert rule["ports"] == [{"port": "http", "protocol": "TCP"}]
@@ -99,7 +99,7 @@ def test_nobody_opens_flower_unless_it_is_wanted() -> None:
     assert rule["from"]
 
 
-def test_the_way_in_is_as_the_values_say() -> None:
+def test_ingress_and_route_have_the_hosts_tls_and_timeouts_of_the_values() -> None:
     ingress = rendered("rabbitmq-jwks").one("Ingress", "carecase-intake")
     assert ingress["spec"]["ingressClassName"] == "nginx"
     assert ingress["spec"]["tls"] == [{"secretName": "carecase-tls", "hosts": ["carecase.example.org"]}]

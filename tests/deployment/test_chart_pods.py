@@ -197,7 +197,7 @@ def test_a_pod_is_replaced_when_its_configuration_changes_and_only_then() -> Non
 
 
 @pytest.mark.parametrize(("status", "ends_with"), [(200, 0), (503, 1), (404, 1)])
-def test_the_test_of_a_release_fails_unless_its_intakes_are_ready(status: int, ends_with: int) -> None:
+def test_helm_test_fails_unless_the_intakes_are_ready(status: int, ends_with: int) -> None:
     class Intake(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status if self.path == "/readyz" else 404)

@@ -31,7 +31,7 @@ PROMISES: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("promise", PROMISES)
-def test_what_is_promised_is_set(promise: str) -> None:
+def test_celery_has_the_settings_of_each_promise(promise: str) -> None:
     settings = Settings.model_validate(
         {
             "redis": {"url": "redis://127.0.0.1:1/0"},

@@ -78,7 +78,7 @@ def test_a_column_of_many_different_cells_is_converted_as_one_of_few() -> None:
     assert scores == [score for n in range(rows) for score in (n + 0.5, 0.5)]
 
 
-def test_of_a_column_of_ever_new_cells_few_are_kept() -> None:
+def test_a_converter_keeps_few_cells_however_many_differ() -> None:
     convert = converter(FIELD["case_Score"], CellForms())
 
     def kept_after(columns: range) -> int:

@@ -1,4 +1,4 @@
-"""A batch that has been received becomes a job with the room that it takes, and with what others learn of it."""
+"""A received batch becomes a job with its weight, its key set and its webhooks."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -25,8 +25,8 @@ def made_of(*items: bytes, **sender: Any) -> NewJob:
 @pytest.mark.parametrize(
     ("items", "weight"), [([b"1"], 1), ([b"1"] * 50, 50), ([b"1"] * 51, 0), ([b"1" * 298], 30), ([b"1" * 499], 0)]
 )
-def test_a_batch_takes_of_a_group_what_it_has_in_items_or_in_bytes(items: list[bytes], weight: int) -> None:
-    """A group of few large cases would be as many bytes in one transaction as the cases are large."""
+def test_the_weight_of_a_batch_is_its_share_of_a_group_in_items_or_bytes(items: list[bytes], weight: int) -> None:
+    """A group of few but large cases would put too many bytes into one transaction."""
     assert made_of(*items).weight == weight
 
 

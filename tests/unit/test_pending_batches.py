@@ -89,7 +89,7 @@ def test_a_client_whose_chunks_cannot_be_packed_is_charged_for_the_attempt() -> 
     assert charged == ["ann"]
 
 
-def test_a_packer_has_one_of_the_places_of_those_that_pack_at_the_same_time() -> None:
+def test_a_packer_takes_one_of_the_packing_places() -> None:
     places, is_one_left = Semaphore(1), []
     batch = batch_of(AtOnce(), packing=places, charge=lambda *_: is_one_left.append(places.acquire(blocking=False)))
     batch.add([msgspec.Raw(b"1")])
@@ -106,7 +106,7 @@ def test_of_a_batch_that_is_given_up_nothing_is_packed_any_more() -> None:
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_new_job_is_all_that_was_sent(dry_run: bool) -> None:
+def test_a_new_job_has_all_properties_of_its_batch(dry_run: bool) -> None:
     sender = replace(SENDER, care_plan=5, dry_run=dry_run, retry_of="another job", traceparent=TraceParent.of(TRACED))
     batch = batch_of(AtOnce(), sender=sender, bounds=replace(BOUNDS, items=2, size=20))
     batch.add([msgspec.Raw(item) for item in (b'{"case_Key":1}', b'{"case_Key":2}', b'{"case_Key":3}')])
@@ -152,8 +152,8 @@ def test_what_is_staged_counts_with_all_that_was_staged_before() -> None:
     assert new.payload_bytes == sizes[-1] + sum(map(len, last.values())) + len(new.key_set)
 
 
-def test_a_batch_is_refused_as_it_should_though_the_store_that_holds_it_is_away_by_then() -> None:
-    """What is staged expires."""
+def test_a_batch_can_be_discarded_while_the_store_that_holds_its_chunks_is_away() -> None:
+    """Staged chunks expire by themselves."""
 
     def away(_: Staging) -> None:
         raise StoreUnavailable("away")

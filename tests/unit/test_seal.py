@@ -154,7 +154,7 @@ def test_a_data_key_needs_no_other_wrapping_only_if_the_first_key_itself_wraps_i
 
 @pytest.mark.parametrize("sent_key", [None, "k", "k\nreferrals"])
 def test_what_is_wrapped_anew_is_as_complete_as_before(sent_key: str | None) -> None:
-    """Else a repeated request would be another job after the next key."""
+    """Otherwise, a repeated request would be another job after the next key."""
     wrapped, key = a_sealed_job(Seals({"old": OLD}), sent_key)
     anew, mark = Seals({"new": NEW, "old": OLD}).rewrapped(wrapped, JOB)
     later = Seals({"new": NEW})

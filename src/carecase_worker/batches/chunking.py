@@ -172,7 +172,7 @@ def _key_alone(item: msgspec.Raw) -> bytes:
     """Reduce an item that is too large to an object with only its case key, for its outcome; null without a key."""
     try:
         key = key_of(item)
-    except RecursionError:  # it is nested too deeply, too
+    except RecursionError:  # an item too large may be nested too deeply as well
         return _NULL
     return _NULL if key is None else f'{{"{KEY}":{key}}}'.encode()
 

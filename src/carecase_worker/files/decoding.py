@@ -31,7 +31,7 @@ class TextDecoder:
         try:
             text = self._decoder.decode(piece, is_last)
         except UnicodeDecodeError as error:
-            # of characters, not of bytes: in UTF-16 one of another character may look like a line feed
+            # count characters, not bytes: in UTF-16, other characters contain the byte of a line feed
             before = codecs.decode(error.object[: error.start], error.encoding, "replace")
             line = self._line + before.count("\n")
             raise refusal(str(not_encoded(line, self._encoding))) from None

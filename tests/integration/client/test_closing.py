@@ -9,7 +9,7 @@ from carecase_worker.client.api import connect, connect_async
 
 
 def test_at_the_end_of_its_block_a_client_of_either_kind_has_closed_its_connections() -> None:
-    """Else a process that makes one for each batch has as many connections."""
+    """Otherwise, a process that makes a client for each batch would collect connections."""
 
     async def leave(url: str) -> None:
         async with connect_async(url) as client:

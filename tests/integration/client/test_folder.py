@@ -46,7 +46,7 @@ def test_a_name_that_went_and_came_again_is_a_new_file(folder: Folder, tmp_path:
 
 
 def test_another_file_of_the_same_size_and_time_is_a_new_file(folder: Folder, tmp_path: Path) -> None:
-    """As it is put there by a program that keeps the times of what it copies."""
+    """Programs that keep the times of what they copy replace files so."""
     (tmp_path / "a.csv").write_text("1\n")
     folder.taken(100, 10)
     other, times = tmp_path / "a.csv.part", (tmp_path / "a.csv").stat()
@@ -114,7 +114,7 @@ def test_a_result_that_cannot_be_read_leaves_the_file_to_be_sent_again(folder: F
 
 
 def test_a_file_is_not_filed_away_while_its_acknowledgement_finds_no_place(folder: Folder, tmp_path: Path) -> None:
-    """Else a process that died between the two would leave a file that nobody acknowledges any more."""
+    """Otherwise, a process that died between the two would leave a file that nobody acknowledges any more."""
     (tmp_path / "a.csv").write_text("1\n")
     (taken,) = folder.taken(0, 0)
     (tmp_path / "done" / "a.csv.ack.csv").mkdir()

@@ -9,7 +9,7 @@ from threading import Event
 
 import jwt
 import pytest
-from tests.builders import a_key_pair
+from tests.builders import Highest, a_key_pair
 from tests.integration.intake.intakes import KEYS, SECRET, settings_of
 from tests.services import Services
 
@@ -62,13 +62,6 @@ def test_who_comes_too_often_is_known_for_the_log_once_it_has_waited(servers: Se
         return seen
 
     assert asyncio.run(come_in()) == ["ann"]
-
-
-class Highest:
-    """A source of random numbers that are as good as 1."""
-
-    def random(self) -> float:
-        return 1.0
 
 
 def test_refusals_of_one_moment_spread_out(servers: Services) -> None:

@@ -123,7 +123,7 @@ def test_a_replica_that_has_lost_its_primary_says_so_to_whoever_reads(alone: str
 
 
 def test_a_command_that_is_refused_fails_no_other_that_shares_its_round_trip(servers: Services) -> None:
-    """Else an accepted batch would be answered with the fault of another one."""
+    """Otherwise, an accepted batch would be answered with the fault of another one."""
 
     async def asked() -> list[object]:
         commands = Pipelining(connect_loop(RedisSettings.model_validate({"url": servers.redis_url})))

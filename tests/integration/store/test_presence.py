@@ -1,8 +1,9 @@
 """Heartbeats of workers tell by how much their hosts' clocks are ahead of Redis's."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from tests.acceptance.system import eventually
+from tests.builders import OffClock
 from tests.stores import Stores
 
 from carecase_worker.clock import epoch_ms
@@ -10,16 +11,6 @@ from carecase_worker.store.redis.connection import moment_of
 from carecase_worker.store.workers.presence import Presence, Workers
 
 SECOND = timedelta(seconds=1)
-
-
-class OffClock:
-    """The clock of a host, which is ahead or behind by some time."""
-
-    def __init__(self, offset: timedelta) -> None:
-        self._offset = offset
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self._offset
 
 
 def test_the_offset_of_each_hosts_clock_is_reported_by_the_worst_of_its_workers(store: Stores) -> None:

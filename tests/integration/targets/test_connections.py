@@ -103,12 +103,12 @@ def test_a_statement_takes_no_longer_than_it_and_the_attempt_may(
 
 
 class Deadline(Exception):
-    """What ends an attempt that takes too long, wherever it is."""
+    """The end of an attempt that takes too long, raised wherever it is."""
 
 
 @contextmanager
 def ended_by_a_signal() -> Iterator[None]:
-    """As Celery does it."""
+    """Have SIGUSR1 raise Deadline in the main thread, as Celery does at the soft time limit."""
 
     def end(*_: object) -> None:
         raise Deadline

@@ -276,8 +276,8 @@ def test_a_file_is_used_though_no_note_can_be_kept_beside_it(path: Path) -> None
     assert keys_in(path) == [1]
 
 
-def test_the_time_of_a_statement_is_its_own(engine: Engine) -> None:
-    """That of one before it is over."""
+def test_the_time_limit_of_one_statement_does_not_end_the_next(engine: Engine) -> None:
+    """The deadline of the one before has passed."""
     limit = DIALECTS["sqlite"].writing.limit_statements
     with engine.connect() as connection:
         limit(connection, 0)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import redis
 from tests.acceptance.system import COMMAND, eventually
 from tests.builders import a_batch, a_case, a_new_job
 from tests.integration.targets.databases import engine_at
+from tests.plain_http import http_get
 from tests.ports import free_port
 from tests.receiver import SECRET
 from tests.services import Services
@@ -48,6 +48,7 @@ configure_logging(load().log)
 create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))
 """
 DEEP = 940
+"""Levels that an intake accepts on every Python."""
 MARKED = "Winterfylleth"
 """What no log may have."""
 
@@ -129,7 +130,7 @@ def test_a_chunk_that_cannot_even_be_taken_is_left_for_the_sweep(worker: Worker)
     worker.completes(job_id)
 
 
-def test_an_item_that_is_nested_as_deeply_as_an_intake_accepts_is_no_error(worker: Worker) -> None:
+def test_a_deeply_nested_item_that_an_intake_accepts_is_applied(worker: Worker) -> None:
     """A worker is deeper in calls than an intake is when it reads the same item."""
     deep = "[" * DEEP + "]" * DEEP
     items = f'[{{"case_Key": 500, "carePlan_Key": 5, "do_Not_Contact": false, "more": {deep}}}]'
@@ -141,7 +142,7 @@ def test_the_schema_of_a_database_is_in_the_metrics(worker: Worker) -> None:
     worker.completes(worker.admit())
 
     def is_there() -> bool:
-        metrics = httpx.get(f"http://127.0.0.1:{worker.port}/metrics").text
+        metrics = http_get(f"http://127.0.0.1:{worker.port}/metrics", timeout=60).text
         return 'carecase_schema_behind{database="demo"} 0.0' in metrics.splitlines()
 
     eventually(is_there, what="the schema is reported as one that fits")

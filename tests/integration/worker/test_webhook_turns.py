@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.builders import a_new_job
+from tests.builders import Even, a_new_job
 from tests.receiver import SECRET
 from tests.services import Services
 from tests.stores import Stores
@@ -24,11 +24,6 @@ from carecase_worker.worker.webhooks.sending import Reply
 
 TAKEN, REFUSED, SILENT = Reply(204), Reply(500), Reply(reason="timeout")
 _prefixes = count()
-
-
-class Even:
-    def random(self) -> float:
-        return 0.5
 
 
 @dataclass

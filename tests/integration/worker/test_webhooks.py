@@ -5,13 +5,13 @@ import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.utils import format_datetime
 from itertools import count
 from typing import Any
 
 import pytest
-from tests.builders import NOW, a_new_job
+from tests.builders import NOW, Even, OffClock, a_new_job
 from tests.elapsing import elapse
 from tests.receiver import SECRET, Receiver, receiving
 from tests.services import Services
@@ -28,11 +28,6 @@ from carecase_worker.worker.webhooks.messages import test_message as a_test_mess
 from carecase_worker.worker.webhooks.sending import Reply, Sending, resolve_by_system
 
 _prefixes = count()
-
-
-class Even:
-    def random(self) -> float:
-        return 0.5
 
 
 @dataclass(frozen=True)
@@ -240,20 +235,14 @@ def test_a_receiver_that_says_nothing_is_given_up_in_time(scene: Scene) -> None:
     assert sending.send(f"http://127.0.0.1:{port}/", message, NOW).reason == "connection failed"
 
 
-class Ahead:
-    """A clock that is minutes ahead of the one by which events are dated, as if they had waited for so long."""
-
-    def now(self) -> datetime:
-        return SystemClock().now() + timedelta(minutes=4)
-
-
 def test_a_date_until_which_a_receiver_wants_to_be_left_alone_is_compared_with_that_of_the_attempt(
     scene: Scene,
 ) -> None:
     scene.finish(scene.job())
-    until = Ahead().now() + timedelta(minutes=1)
+    ahead = OffClock(timedelta(minutes=4))  # as if the event had waited for so long
+    until = ahead.now() + timedelta(minutes=1)
     scene.receiver.answers.append((503, {"retry-after": format_datetime(until, usegmt=True)}))
-    late = replace(scene.delivery, clock=Ahead())
+    late = replace(scene.delivery, clock=ahead)
     late.deliver("crm", late.webhooks["crm"])
     paused_until = scene.outbox.state("crm").paused_until
     assert paused_until is not None

@@ -33,7 +33,7 @@ def test_a_token_that_is_about_to_end_is_renewed_without_anybody(
 def test_tokens_of_somebody_else_are_not_taken_in_place_of_those_that_have_ended(
     come: Callable[..., Visitor], issuer: Issuer, claims: dict[str, Any]
 ) -> None:
-    """Nor those of another issuer, for whom the same name may stand for somebody else."""
+    """Tokens of another issuer are not taken either: there, the same name may stand for somebody else."""
     issuer.lifetime_s = 1
     visitor = come()
     sign_in(visitor)
@@ -123,6 +123,6 @@ def test_whoever_signs_out_while_a_token_is_renewed_is_not_asked_to_sign_in_agai
     with page.expect_response("**/token") as refused:
         held[0].continue_()
     assert refused.value.json() == {"error": "invalid_grant"}
-    page.evaluate("new Promise(requestAnimationFrame)")
+    page.evaluate("new Promise(requestAnimationFrame)")  # a dialog would be drawn with the next frame
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()

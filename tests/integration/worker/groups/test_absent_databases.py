@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import redis
-from tests.builders import a_case, a_lease
+from tests.builders import Even, a_case, a_lease
 from tests.integration.worker.attempts import an_applier, attempt, fails_at, nothing
 from tests.integration.worker.groups.small_batches import DAY, SECOND, Accepted, Elapse, Transactions
 
@@ -127,17 +127,12 @@ def test_a_database_that_goes_away_behind_a_group_is_one_failure_too(
 
 @dataclass
 class Released:
-    """Leases of which it is noted for how long they are released."""
+    """A store of leases that records how long each release waits."""
 
     waits: list[tuple[Any, RetryLater]] = field(default_factory=list)
 
     def release(self, chunks: Any, _: str, wait: RetryLater) -> None:
         self.waits.append((chunks, wait))
-
-
-class Even:
-    def random(self) -> float:
-        return 0.5
 
 
 def test_a_group_waits_as_long_as_the_batch_of_it_that_has_failed_most(accepted: Accepted) -> None:

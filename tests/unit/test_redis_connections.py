@@ -12,7 +12,7 @@ from carecase_worker.store.redis.connection import connect, connect_listener, co
 OVER_TCP, OVER_TLS = "redis://h/0", "rediss://h/0"
 
 
-def of(connected: Callable[..., Any], url: str, **options: Any) -> dict[str, Any]:
+def options_of(connected: Callable[..., Any], url: str, **options: Any) -> dict[str, Any]:
     """The options of a connection, as redis-py has them."""
     client = connected(RedisSettings.model_validate({"url": url}), **options)
     return dict(client.get_connection_kwargs())
@@ -22,17 +22,17 @@ def of(connected: Callable[..., Any], url: str, **options: Any) -> dict[str, Any
 @pytest.mark.parametrize("connected", [connect, connect_loop, connect_listener])
 def test_a_server_that_does_not_answer_is_given_up_soon(connected: Callable[..., Any], url: str) -> None:
     """Redis has five seconds to answer; an address at which nobody is has three."""
-    options = of(connected, url)
+    options = options_of(connected, url)
     assert (options["socket_connect_timeout"], options["socket_timeout"]) == (3, 5)
 
 
 @pytest.mark.parametrize("connected", [connect, connect_loop])
 def test_whoever_can_wait_less_waits_less_for_a_connection_too(connected: Callable[..., Any]) -> None:
-    options = of(connected, OVER_TCP, timeout=timedelta(seconds=1))
+    options = options_of(connected, OVER_TCP, timeout=timedelta(seconds=1))
     assert (options["socket_connect_timeout"], options["socket_timeout"]) == (1, 1)
 
 
 @pytest.mark.parametrize("connected", [connect, connect_loop])
 def test_a_connection_that_was_idle_is_tried_before_a_command_is_sent_over_it(connected: Callable[..., Any]) -> None:
     """A firewall forgets idle connections; a command sent over one would wait for its timeout."""
-    assert of(connected, OVER_TCP)["health_check_interval"] == 30
+    assert options_of(connected, OVER_TCP)["health_check_interval"] == 30

@@ -17,8 +17,8 @@ from carecase_worker.store.redis.connection import LoopRedis, connect, connect_l
 
 
 @dataclass
-class Deaf:
-    """A server that ends each connection; it counts them."""
+class HangingUp:
+    """A server that ends each connection, and counts them."""
 
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     connections: int = 0
@@ -50,8 +50,8 @@ class Deaf:
 
 
 @contextmanager
-def a_deaf_server() -> Iterator[Deaf]:
-    server = Deaf()
+def a_server_that_hangs_up() -> Iterator[HangingUp]:
+    server = HangingUp()
     thread = Thread(target=server.serve)
     thread.start()
     try:
@@ -90,7 +90,7 @@ def test_a_command_is_tried_again_except_for_whoever_must_know_at_once(
     ask: Callable[[RedisSettings], None], is_tried_again: bool
 ) -> None:
     """A listener has missed messages; a check is made again by whoever makes it."""
-    with a_deaf_server() as server:
+    with a_server_that_hangs_up() as server:
         ask(server.settings)
     assert (server.connections > 1) == is_tried_again
     assert server.connections
