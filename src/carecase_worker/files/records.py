@@ -61,12 +61,12 @@ class Delimited:
 
     def end_of(self, text: str) -> int:
         """Return the offset after the last line feed outside quoted cells."""
-        end, feed, quotes = len(text), text.rfind("\n"), text.count('"')
-        while feed >= 0:
-            quotes -= text.count('"', feed, end)
-            if quotes % 2 == 0:
-                return feed + 1
-            end, feed = feed, text.rfind("\n", 0, text.rfind('"', 0, feed))
+        end, line_feed, quotes = len(text), text.rfind("\n"), text.count('"')
+        while line_feed >= 0:
+            quotes -= text.count('"', line_feed, end)
+            if quotes % 2 == 0:  # before a line feed outside quoted cells, each quote is closed
+                return line_feed + 1
+            end, line_feed = line_feed, text.rfind("\n", 0, text.rfind('"', 0, line_feed))
         return 0
 
     def records(self, text: str, line: int) -> Records:
