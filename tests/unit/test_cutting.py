@@ -90,6 +90,15 @@ def test_blanks_after_the_array_are_dropped_as_they_come(body: bytes) -> None:
     assert items_or_fault(64 << 20) == items_or_fault(0)
 
 
+@pytest.mark.parametrize("before", [b"", b"[", b"[1", b"[1,"])
+def test_blanks_before_the_array_an_item_or_its_comma_are_dropped_as_they_come(before: bytes) -> None:
+    splitter = ArraySplitter(100)
+    splitter.feed(before)
+    for _ in range(100):
+        splitter.feed(b" " * 1_000)
+        assert splitter.buffered_bytes < 2_000
+
+
 def test_items_do_not_keep_the_blanks_between_them_in_memory() -> None:
     splitter, piece = ArraySplitter(), b'{"case_Key": 1},' + b" " * (1 << 20)
     splitter.feed(b"[")

@@ -43,6 +43,17 @@ def test_what_follows_an_item_that_is_too_large_is_another_or_the_end(item: byte
     )
 
 
+@pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
+@pytest.mark.parametrize("item", [b'"' + b"x" * 5 * ITEM, b'{"x":[' + b"1," * 5 * ITEM])
+def test_a_body_that_ends_within_an_item_that_is_too_large_is_refused_as_truncated(
+    item: bytes, piece_bytes: int
+) -> None:
+    assert refusal(ArraySplitter(50, ITEM), b"[1, %b" % item, piece_bytes) == (
+        BatchFault.NOT_JSON,
+        "The body is not JSON (Input data was truncated). Send an array of CareCase objects, in UTF-8.",
+    )
+
+
 def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
     refused = "The body has items that are too large, together of more than 16 MiB. Send smaller items."
     piece = b"x" * (1 << 20)

@@ -66,6 +66,16 @@ def test_the_place_of_a_fault_is_counted_from_the_beginning_of_the_body(
     assert re.fullmatch(rf"The body is not JSON \(({want})\)\. Send an array of CareCase objects, in UTF-8\.", text)
 
 
+@pytest.mark.parametrize("piece_bytes", [7, 500, 1 << 20])
+def test_blanks_before_a_comma_count_although_they_are_not_buffered(piece_bytes: int) -> None:
+    splitter = ArraySplitter(100)
+    assert refusal(splitter, b"[1" + b" " * 3_000 + b",x]", piece_bytes) == (
+        BatchFault.NOT_JSON,
+        "The body is not JSON (JSON is malformed: invalid character (byte 3003))."
+        " Send an array of CareCase objects, in UTF-8.",
+    )
+
+
 @pytest.mark.parametrize("window_bytes", [1, 20, 1 << 20])
 def test_a_comma_before_the_bracket_is_named(window_bytes: int) -> None:
     for body in (b"[{},]", b"[{}, {} , ]", b"[1,2,]"):
