@@ -2,6 +2,8 @@
 
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -27,6 +29,7 @@ _LONE = re.compile(
     rb"|\\(?!u[dD][89a-fA-F][0-9a-fA-F]{2}).|\\\Z)*+)(\\u[dD][89a-fA-F][0-9a-fA-F]{2})?+",
     re.DOTALL,
 )
+_TOO_DEEP = "it is nested too deeply"
 AN_ARRAY = "an array of CareCase objects"
 LINES = "one CareCase object a line, each line ended by a line feed"
 
@@ -66,12 +69,24 @@ def is_wide(beginning: bytes) -> bool:
     return beginning.startswith(_WIDE_MARKS) or b"\0" in beginning[:4]
 
 
+@contextmanager
+def refusing_deep_nesting() -> Iterator[None]:
+    """Raise BatchRefused if a parser ends with RecursionError.
+
+    One that has read a text before may do so: the interpreter's stack had more room then.
+    """
+    try:
+        yield
+    except RecursionError:
+        raise not_json(_TOO_DEEP) from None
+
+
 def no_array(text: bytes, is_whole: bool) -> BatchRefused:
     """Return the refusal of a body that does not begin with a bracket; `text` is the body, or its beginning."""
     try:
         _VALUE.decode(text)
     except RecursionError:
-        return not_json("it is nested too deeply")
+        return not_json(_TOO_DEEP)
     except msgspec.DecodeError as error:
         if _is_followed_by_another(text, str(error)):
             return BatchRefused(

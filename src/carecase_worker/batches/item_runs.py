@@ -7,7 +7,7 @@ from typing import Annotated, Self, overload
 
 import msgspec
 
-from carecase_worker.batches.faults import not_json
+from carecase_worker.batches.faults import refusing_deep_nesting
 from carecase_worker.cases.care_case import INT32_MAX, INT32_MIN
 
 UINT32 = 1 << 32
@@ -89,10 +89,8 @@ class ItemRun(Sequence[msgspec.Raw]):
     def _items(self) -> list[msgspec.Raw]:
         """Return the items. Raises BatchRefused if one is nested too deeply."""
         if self._raw is None:
-            try:
+            with refusing_deep_nesting():
                 self._raw = _ARRAY.decode(self.text)
-            except RecursionError:  # where the keys were read, the interpreter's stack had more room
-                raise not_json("it is nested too deeply") from None
         return self._raw
 
 

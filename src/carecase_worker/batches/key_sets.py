@@ -6,7 +6,7 @@ from typing import Self
 
 from pyroaring import BitMap
 
-from carecase_worker.batches.faults import not_json
+from carecase_worker.batches.faults import refusing_deep_nesting
 from carecase_worker.batches.item_runs import UINT32, plain_keys
 from carecase_worker.cases.validation import keys_of
 from carecase_worker.errors import PayloadUnreadable
@@ -58,18 +58,12 @@ class KeySet:
         return made
 
 
+@refusing_deep_nesting()
 def written_keys(items: bytes) -> "array[int]":
     """Return the key of every item of a JSON array that may be valid, each modulo 2**32.
 
     Raises BatchRefused if an item is nested too deeply.
     """
-    try:
-        return _written_keys(items)
-    except RecursionError:  # where the body was split, the interpreter's stack had more room
-        raise not_json("it is nested too deeply") from None
-
-
-def _written_keys(items: bytes) -> "array[int]":
     try:
         return plain_keys(items)
     except ValueError:  # at least one item has no key that can be read so

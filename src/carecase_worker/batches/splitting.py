@@ -14,7 +14,15 @@ from typing import Protocol
 
 import msgspec
 
-from carecase_worker.batches.faults import BLANK, empty, no_array, not_json, without_lone_surrogates, without_mark
+from carecase_worker.batches.faults import (
+    BLANK,
+    empty,
+    no_array,
+    not_json,
+    refusing_deep_nesting,
+    without_lone_surrogates,
+    without_mark,
+)
 from carecase_worker.batches.item_runs import ItemRun, without_blanks
 from carecase_worker.batches.oversized import Allowance, Passage
 from carecase_worker.errors import BatchRefused
@@ -221,6 +229,7 @@ class ArraySplitter:
         self._rest = self._rest[size:]
         self._offset += size
 
+    @refusing_deep_nesting()
     def _decode(self, text: bytes) -> list[msgspec.Raw]:
         try:
             return _ARRAY.decode(text)
@@ -232,8 +241,6 @@ class ArraySplitter:
             if trailing := _TRAILING.fullmatch(str(error)):
                 raise _something_follows(self._offset + int(trailing[1]) - 2) from None
             raise not_json(_PLACE.sub(lambda at: f"byte {self._offset + int(at[1]) - 1}", str(error))) from None
-        except RecursionError:
-            raise not_json("it is nested too deeply") from None
 
 
 def _something_follows(place: int) -> BatchRefused:
@@ -269,6 +276,7 @@ class _Walk:
     is_broken: bool = False
 
 
+@refusing_deep_nesting()
 def _walk(rest: bytes) -> _Walk:
     """Scan the items of a text one by one. Raises BatchRefused if one is nested too deeply."""
     text = rest.decode("latin-1")  # a character a byte, whatever the bytes are
@@ -281,8 +289,6 @@ def _walk(rest: bytes) -> _Walk:
             return _Walk(comma, at, is_broken=error.pos < sure and not error.msg.startswith(_OPEN_STRING))
         except StopIteration as stop:
             return _Walk(comma, at, is_broken=stop.value < sure)
-        except RecursionError:
-            raise not_json("it is nested too deeply") from None
         sign = _SIGN.match(text, end)
         if sign is None:
             return _Walk(comma, at, is_whole=text[-1:] in _BLANK)
