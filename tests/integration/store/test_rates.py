@@ -19,7 +19,18 @@ from carecase_worker.store.rate_limit import RateLimiter
 
 
 def rates(servers: Services, prefix: str, per_second: float, burst: int) -> RateLimiter:
-    return RateLimiter(RedisSettings.model_validate({"url": servers.redis_url, "prefix": prefix}), per_second, burst)
+    return limiter(servers.redis_url, per_second, burst, prefix=prefix)
+
+
+def limiter(url: str, per_second: float, burst: int, **more: str) -> RateLimiter:
+    return RateLimiter(RedisSettings.model_validate({"url": url, **more}), per_second, burst)
+
+
+def calls_of(port: int) -> int:
+    """How many calls of a script a Valkey has had."""
+    with redis.Redis.from_url(redis_url(port)) as client:
+        calls: int = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    return calls
 
 
 async def passed(one: RateLimiter, times: int, client: str = "ann") -> int:
@@ -90,7 +101,7 @@ async def slow_way_to(port: int, seconds: float) -> AsyncIterator[int]:
 def test_requests_wait_for_one_call_though_it_takes_longer_than_a_token(tmp_path: Path) -> None:
     async def at_once(port: int) -> int:
         async with slow_way_to(port, 0.02) as slow:
-            one = RateLimiter(RedisSettings.model_validate({"url": redis_url(slow)}), per_second=100, burst=1)
+            one = limiter(redis_url(slow), per_second=100, burst=1)
             assert await passed(one, 1) == 1
             return sum(await asyncio.gather(*(passed(one, 1) for _ in range(100))))
 
@@ -100,21 +111,20 @@ def test_requests_wait_for_one_call_though_it_takes_longer_than_a_token(tmp_path
 
 def test_requests_at_once_are_counted_by_one_call(tmp_path: Path) -> None:
     async def at_once(url: str) -> int:
-        one = RateLimiter(RedisSettings.model_validate({"url": url}), per_second=0.01, burst=50)
+        one = limiter(url, per_second=0.01, burst=50)
         return sum(await asyncio.gather(*(passed(one, 1) for _ in range(60))))
 
     with lone_valkey(tmp_path / "valkey") as port:
         assert asyncio.run(at_once(redis_url(port))) == 50
-        calls = redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"]
+        calls = calls_of(port)
     assert calls <= 5
 
 
 def test_a_busy_client_costs_fewer_calls_than_requests(tmp_path: Path) -> None:
     with lone_valkey(tmp_path / "valkey") as port:
-        one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=0.01, burst=1_000)
+        one = limiter(redis_url(port), per_second=0.01, burst=1_000)
         assert asyncio.run(passed(one, 300)) == 300
-        with redis.Redis.from_url(redis_url(port)) as client:
-            assert client.info("commandstats")["cmdstat_evalsha"]["calls"] < 300
+        assert calls_of(port) < 300
 
 
 def test_tokens_that_a_client_prefetched_and_did_not_use_are_not_lost(servers: Services, prefix: str) -> None:
@@ -131,7 +141,7 @@ def test_a_redis_that_is_full_counts_requests(tmp_path: Path) -> None:
     with lone_valkey(tmp_path / "valkey") as port:
         with redis.Redis.from_url(redis_url(port)) as client:
             client.config_set("maxmemory", 1)
-        one = RateLimiter(RedisSettings.model_validate({"url": redis_url(port)}), per_second=0.01, burst=50)
+        one = limiter(redis_url(port), per_second=0.01, burst=50)
         assert asyncio.run(passed(one, 80)) == 50
 
 
@@ -158,12 +168,12 @@ def test_the_wait_is_named_and_is_as_long_as_needed(servers: Services, prefix: s
 
 def test_a_client_that_has_no_token_is_refused_without_redis_until_it_has_one(tmp_path: Path) -> None:
     async def refused(url: str) -> int:
-        one = RateLimiter(RedisSettings.model_validate({"url": url}), per_second=2, burst=1)
+        one = limiter(url, per_second=2, burst=1)
         return 100 - await passed(one, 100)
 
     with lone_valkey(tmp_path / "valkey") as port:
         count = asyncio.run(refused(redis_url(port)))
-        calls = redis.Redis.from_url(redis_url(port)).info("commandstats")["cmdstat_evalsha"]["calls"]
+        calls = calls_of(port)
     assert count > 90
     assert calls <= 2 * (100 - count) + 2, "a busy machine may get a token meanwhile, and ask again after it"
 
@@ -193,14 +203,14 @@ def test_zero_is_no_limit(servers: Services, prefix: str) -> None:
 def test_a_redis_that_hangs_refuses_nobody_and_is_left_alone_for_a_second() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url, began = f"redis://127.0.0.1:{silent.getsockname()[1]}/0", monotonic()
-        assert asyncio.run(passed(RateLimiter(RedisSettings.model_validate({"url": url}), 1, 1), 100)) == 100
+        assert asyncio.run(passed(limiter(url, 1, 1), 100)) == 100
         silent.setblocking(False)
         assert 1 <= connections(silent) <= 1 + monotonic() - began
 
 
 def test_of_requests_that_wait_together_for_a_redis_that_hangs_one_call_waits() -> None:
     async def at_once(url: str) -> int:
-        one = RateLimiter(RedisSettings.model_validate({"url": url}), 1, 1)
+        one = limiter(url, 1, 1)
         return sum(await asyncio.gather(*(passed(one, 1) for _ in range(1_000))))
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -224,7 +234,7 @@ def test_a_bucket_goes_to_no_disk_and_goes_by_itself(tmp_path: Path) -> None:
     with lone_valkey(tmp_path / "valkey") as port:
         url = redis_url(port)
         client = redis.Redis.from_url(url)
-        one = RateLimiter(RedisSettings.model_validate({"url": url}), per_second=100, burst=5)
+        one = limiter(url, per_second=100, burst=5)
         before = client.info("persistence")["aof_current_size"]
 
         async def spend() -> None:
