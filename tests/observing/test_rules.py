@@ -12,7 +12,7 @@ from tests.needs import need
 
 ROOT = Path(__file__).parents[2]
 RULES, ALERTMANAGER = (ROOT / "deploy" / "prometheus" / name for name in ("rules.yaml", "alertmanager.yaml"))
-TESTS = Path(__file__).with_name("rules.test.yaml")
+TESTS, OBJECTIVES = (Path(__file__).with_name(name) for name in ("rules.test.yaml", "objectives.test.yaml"))
 DOCS = ROOT / "docs"
 FOREIGN = {"probe_ssl_earliest_cert_expiry"}
 """Metrics of other exporters."""
@@ -32,6 +32,10 @@ def test_every_alert_fires_when_it_should_and_not_otherwise() -> None:
     promtool = need("promtool", "Debian's prometheus")
     checked(promtool, "check", "rules", str(RULES))
     checked(promtool, "test", "rules", str(TESTS))
+
+
+def test_the_objectives_are_measured_exactly_over_each_window() -> None:
+    checked(need("promtool", "Debian's prometheus"), "test", "rules", str(OBJECTIVES))
 
 
 def test_the_example_of_alertmanager_is_right() -> None:

