@@ -4,11 +4,14 @@ import random
 import secrets
 import time
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Protocol
 from uuid import UUID
 
 import anyio
 
+NEVER = -inf
+"""A time that has passed at every reading of a clock."""
 _MAX_DOUBLINGS = 20  # a timedelta cannot hold fifty of half a second
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
@@ -13,7 +14,7 @@ from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.cases.outcomes import Outcome
-from carecase_worker.clock import SystemRandom
+from carecase_worker.clock import NEVER, SystemRandom
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.dialects.registry import dialect_of
@@ -242,7 +243,7 @@ def attempt(
     applier = replace(an_applier(store, targets, holder, lambda name: name != holder), **parts)
     claims = applier.claim(ref)
     members = members_of(claims)
-    return run_group(applier, members, go_on) if members else Applied(claims[0][1].verdict.value)
+    return run_group(applier, members, inf if go_on else NEVER) if members else Applied(claims[0][1].verdict.value)
 
 
 def attempt_in_a_process(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from tests.stores import Stores
 from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import unpack_done
 from carecase_worker.cases.outcomes import OTHER_CARE_PLAN
+from carecase_worker.clock import NEVER
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.operations.claims import Claimed, RetryLater
 from carecase_worker.store.pending_batch import Admissions, Sender
@@ -61,7 +63,7 @@ class Tenant:
                 applied = placer.place("demo")
             else:
                 members = members_of(claims)
-                applied = run_group(applier, members, go_on) if members else Applied("")
+                applied = run_group(applier, members, inf if go_on else NEVER) if members else Applied("")
             self.to_notify += applied.to_notify
             claims = applied.following
 

@@ -157,21 +157,36 @@ def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_so
     eventually(lambda: ask(worker.database, count) == 1, what="the ledger is purged of what nobody can ask for")
 
 
-def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
-    """Each chunk takes longer than a process goes on with what it has opened."""
+@contextmanager
+def inserts_take(worker: Worker, seconds: float) -> Iterator[None]:
+    """Let each insert of a case take so long."""
     with worker.database.begin() as connection:
         connection.exec_driver_sql(
             "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$"
+            f" $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$"
         )
         connection.exec_driver_sql(
             "CREATE TRIGGER slow BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION slow()"
         )
     try:
-        worker.completes(worker.send(*(a_case(key) for key in range(5))))
+        yield
     finally:
         with worker.database.begin() as connection:
-            connection.exec_driver_sql("DROP TRIGGER slow ON care_case")
+            connection.exec_driver_sql("DROP FUNCTION slow CASCADE")
+
+
+def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
+    """Each chunk takes longer than a process goes on with what it has opened."""
+    with inserts_take(worker, 0.3):
+        worker.completes(worker.send(*(a_case(key) for key in range(5))))
+
+
+def test_each_chunk_has_an_attempts_time_of_its_own(worker: Worker) -> None:
+    """Each takes more than half of it: one that began in what another one left would be a timeout of the database."""
+    with inserts_take(worker, 1.1):
+        job_id = worker.send(*(a_case(key) for key in range(10, 13)))
+        eventually(lambda: len(worker.log_of(job_id)) >= 3, what="each chunk was tried")
+    assert [line.get("verdict") for line in worker.log_of(job_id)] == ["kept"] * 3
 
 
 def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(worker: Worker) -> None:

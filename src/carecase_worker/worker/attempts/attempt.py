@@ -8,7 +8,7 @@ from typing import assert_never
 from carecase_worker.batches.chunking import Chunk, ChunkRef
 from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.cases.outcomes import CANCELLED, UNAVAILABLE, UNTRUSTED, Outcome
-from carecase_worker.clock import Random, Sleep, epoch_us, monotonic
+from carecase_worker.clock import NEVER, Random, Sleep, epoch_us, monotonic
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
 from carecase_worker.store.job_store import JobStore
 from carecase_worker.store.lease_store import LeaseStore
@@ -97,15 +97,15 @@ class Applier:
             plan = plan_uniform_outcome(chunk, CANCELLED) if cancel else self._plan(chunk, lease, rehearse)
         return replace(plan, attempts=lease.history.too_slow)
 
-    def run(self, lease: Lease, cancel: bool, go_on: bool = False) -> Applied:
-        """Apply the leased chunk, cancel it, or release it to be tried again; with `go_on`, claim the next work.
+    def run(self, lease: Lease, cancel: bool, claims_until: float = NEVER) -> Applied:
+        """Apply or cancel the leased chunk, or release it to be tried again; until `claims_until`, claim the next work.
 
         Raises StoreUnavailable.
         """
         try:
             if lease.unsettled:
                 require_record(self.seals, lease, also_unread=cancel)
-                return self._settle_first(lease, cancel, go_on)
+                return self._settle_first(lease, cancel, claims_until)
             with self.span.child("validate"):
                 plan = self.prepared(lease, cancel)
             with self.span.child("write"), self.meter.stage(Stage.WRITE):
@@ -119,7 +119,7 @@ class Applier:
         except SealBroken as error:
             return self._refuse(lease, error)
         self.meter.attempts(lease.database, 1)
-        return self.complete([(lease, done)], go_on)
+        return self.complete([(lease, done)], claims_until)
 
     def fail(self, lease: Lease, kind: FailureKind, cause: Cause | None = None, cancel: bool = False) -> Applied:
         """Release a chunk after a failed attempt to apply or cancel it, or give it up. Raises StoreUnavailable."""
@@ -150,7 +150,7 @@ class Applier:
         if kind is FailureKind.AWAY and cause is not None:
             self.outages.away(database, cause, self.seconds())
 
-    def _settle_first(self, lease: Lease, cancel: bool, go_on: bool) -> Applied:
+    def _settle_first(self, lease: Lease, cancel: bool, claims_until: float) -> Applied:
         """Settle the order of acceptance of the database, then claim the chunk again, at its final place."""
         try:
             highest = self.targets.writer(lease.database).highest_version()
@@ -160,7 +160,7 @@ class Applier:
         claim = self.leases.claim(lease.chunk, self.holder)
         if claim.lease is None:
             return Applied(claim.verdict.value)
-        return self.run(claim.lease, claim.verdict is Claimed.CANCEL, go_on)
+        return self.run(claim.lease, claim.verdict is Claimed.CANCEL, claims_until)
 
     def _chunk(self, lease: Lease, allow_placeholder: bool = False) -> Chunk:
         """Return the chunk; a placeholder if it cannot be read and `allow_placeholder`.
@@ -244,7 +244,7 @@ class Applier:
         except TargetFailure:
             return to_chunk_result(plan, [one or outcome for one in plan.decided], database_answered=False)
 
-    def complete(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool = False) -> Applied:
+    def complete(self, done: Sequence[tuple[Lease, ChunkResult]], claims_until: float = NEVER) -> Applied:
         """Store outcomes in the job store; retry for five seconds, since the cases are already committed.
 
         If a call hangs for that long, there is no further one. All chunks are of one database.
@@ -254,17 +254,17 @@ class Applier:
         with self.span.child("complete"):
             for _ in range(_COMPLETE_ATTEMPTS):
                 try:
-                    return self._complete_once(done, go_on)
+                    return self._complete_once(done, claims_until)
                 except StoreUnavailable:
                     if self.seconds() - began > _COMPLETE_FOR_S:
                         raise
                     self.sleep(_COMPLETE_AGAIN)
-            return self._complete_once(done, go_on)
+            return self._complete_once(done, claims_until)
 
-    def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], go_on: bool) -> Applied:
+    def _complete_once(self, done: Sequence[tuple[Lease, ChunkResult]], claims_until: float) -> Applied:
         chunks = [(lease.chunk, replace(one, packed=seal_result(self.seals, lease, one.packed))) for lease, one in done]
         with self.meter.stage(Stage.COMPLETE):
-            completion = self.leases.complete_all(chunks, self.holder if go_on else "")
+            completion = self.leases.complete_all(chunks, self.holder if self.seconds() < claims_until else "")
         database, failures = done[0][0].database, max(lease.history.failures for lease, _ in done)
         if any(one.database_answered for _, one in done):
             self.outages.answered(database, failures)

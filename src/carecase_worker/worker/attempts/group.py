@@ -6,6 +6,7 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import assert_never
 
+from carecase_worker.clock import NEVER
 from carecase_worker.errors import Cause, FailureKind, PayloadUnreadable, SealBroken, StoreUnavailable, TargetFailure
 from carecase_worker.store.operations.claims import Claimed, Claims, Lease, RetryLater
 from carecase_worker.targets.plan import WritePlan
@@ -35,13 +36,13 @@ def members_of(claims: Claims) -> list[Member]:
     return [Member(claim.lease, claim.verdict is Claimed.CANCEL) for _, claim in claims if claim.lease is not None]
 
 
-def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) -> Applied:
-    """Apply leased chunks of one database, together as far as possible; with `go_on`, claim the next work.
+def run_group(applier: Applier, members: Sequence[Member], claims_until: float = NEVER) -> Applied:
+    """Apply leased chunks of one database, together as far as possible; until `claims_until`, claim the next work.
 
     The outcomes are the same as if each were applied alone. Raises StoreUnavailable.
     """
     if len(members) == 1:
-        return applier.run(members[0].lease, members[0].cancel, go_on)
+        return applier.run(members[0].lease, members[0].cancel, claims_until)
     began = applier.seconds()
     with applier.span.child("validate"):
         together, alone = _prepared(applier, members)
@@ -63,11 +64,13 @@ def run_group(applier: Applier, members: Sequence[Member], go_on: bool = False) 
             alone += [member for (member, _), outcomes in zip(together, written, strict=True) if outcomes is None]
             if done:
                 applier.meter.attempts(applied.database, len(done))
-                applied = applier.complete(done, go_on and not alone)
-    return _each_alone(applier, alone, applied, go_on, began)
+                applied = applier.complete(done, NEVER if alone else claims_until)
+    return _each_alone(applier, alone, applied, claims_until, began)
 
 
-def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_on: bool, began: float) -> Applied:
+def _each_alone(
+    applier: Applier, alone: Sequence[Member], applied: Applied, claims_until: float, began: float
+) -> Applied:
     """Apply chunks one by one, while there is time and their database responds; release the others."""
     for number, member in enumerate(alone, 1):
         is_away = applied.verdict == _AWAY
@@ -81,7 +84,7 @@ def _each_alone(applier: Applier, alone: Sequence[Member], applied: Applied, go_
             )
             break
         try:
-            last = applier.run(member.lease, member.cancel, go_on and number == len(alone))
+            last = applier.run(member.lease, member.cancel, claims_until if number == len(alone) else NEVER)
         except StoreUnavailable as error:
             _log.warning("chunks left for the sweep", reason=str(error), count=len(alone) - number + 1)
             break

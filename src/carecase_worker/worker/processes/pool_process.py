@@ -11,7 +11,7 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.broker.celery_app import celery_app, database_of
 from carecase_worker.broker.notifier import Notifier
-from carecase_worker.clock import SystemRandom, monotonic, system_sleep, wall_ns
+from carecase_worker.clock import NEVER, SystemRandom, monotonic, system_sleep, wall_ns
 from carecase_worker.errors import FailureKind, StoreUnavailable, safe_error_fields
 from carecase_worker.settings.model import DATABASES_PART, Settings
 from carecase_worker.store.job_store import JobStore
@@ -42,6 +42,8 @@ _TIME_SLICE_S, _LEAST_TIME_SLICE_S = 0.25, 0.05
 Jobs and databases with work share this time, so that a small batch does not wait longer the more there are. A share has
 a minimum, below which the overhead would be too high.
 """
+_CLAIMING_PART = 1 - DATABASES_PART
+"""The fraction of an attempt's time in which the next work is claimed: what is left is enough for its statements."""
 
 
 @dataclass
@@ -89,14 +91,17 @@ class PoolProcess:
         applier.report.begin()
         database = database_of(queue, self.settings.databases)
         fields = _fields([chunk], database)
-        first = partial(self._claimed_and_applied, applier, chunk, fields, began_ns)
+        claims_until = began + _CLAIMING_PART * self.settings.worker.chunk_deadline.total_seconds()
+        first = partial(self._claimed_and_applied, applier, chunk, fields, claims_until, began_ns)
         applied = self._guarded(notifier, [chunk], fields, first)
         while applied.following:
             claims = applied.following
-            go_on = monotonic() - began < max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares)
+            if monotonic() - began >= max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares):
+                claims_until = NEVER
             chunks = [ref for ref, _ in claims]
             fields = _fields(chunks, database)
-            applied = self._guarded(notifier, chunks, fields, partial(self._attempt, applier, claims, fields, go_on))
+            following = partial(self._attempt, applier, claims, fields, claims_until)
+            applied = self._guarded(notifier, chunks, fields, following)
         return applier.report
 
     def _guarded(
@@ -123,11 +128,13 @@ class PoolProcess:
             _log.info("chunk", verdict=applied.verdict, items=applied.items, duration_ms=duration_ms, **fields)
         return applied
 
-    def _claimed_and_applied(self, applier: Applier, chunk: ChunkRef, fields: LogFields, began_ns: int) -> Applied:
-        return self._attempt(applier, applier.claim(chunk), fields, True, began_ns)
+    def _claimed_and_applied(
+        self, applier: Applier, chunk: ChunkRef, fields: LogFields, claims_until: float, began_ns: int
+    ) -> Applied:
+        return self._attempt(applier, applier.claim(chunk), fields, claims_until, began_ns)
 
     def _attempt(
-        self, applier: Applier, claims: Claims, fields: LogFields, go_on: bool, began_ns: int | None = None
+        self, applier: Applier, claims: Claims, fields: LogFields, claims_until: float, began_ns: int | None = None
     ) -> Applied:
         """Apply claimed chunks, in a span that began with their claim if there was one; add to `fields`."""
         first = claims[0][1]
@@ -142,16 +149,16 @@ class PoolProcess:
             span.add(**(fields if len(members) == 1 else {"database": lease.database}))
             if began_ns is not None:
                 span.past("claim", began_ns)
-            applied = self._applied(replace(applier, span=span), members, go_on)
+            applied = self._applied(replace(applier, span=span), members, claims_until)
             span.add(verdict=applied.verdict, items=applied.items)
             if applied.reason:
                 span.fail(applied.reason)
             return applied
 
-    def _applied(self, applier: Applier, members: Sequence[Member], go_on: bool) -> Applied:
+    def _applied(self, applier: Applier, members: Sequence[Member], claims_until: float) -> Applied:
         """Apply chunks. Raises StoreUnavailable."""
         try:
-            return run_group(applier, members, go_on)
+            return run_group(applier, members, claims_until)
         except StoreUnavailable:
             raise
         except SoftTimeLimitExceeded:  # nothing else takes that long: the database hangs
