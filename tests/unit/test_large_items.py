@@ -76,3 +76,12 @@ def test_a_line_that_is_too_large_and_nested_too_deeply_costs_the_others_nothing
     assert not [*chunker.add(items_of(lines, LineSplitter(ITEM), 100))]
     (chunk,) = chunker.finish()
     assert (chunk.items, chunk.refused) == (b"[1,null,3]", {1: f"item: must have at most {ITEM} bytes"})
+
+
+def test_what_follows_a_long_item_is_split_as_soon_as_what_comes_before_one() -> None:
+    splitter, buffered_bytes = ArraySplitter(1_000), []
+    body = b'[{"x": "%b"}%b' % (b"y" * 10_000, b', {"case_Key": 1}' * 5_000)
+    for start in range(0, len(body), 100):
+        splitter.feed(body[start : start + 100])
+        buffered_bytes.append(splitter.buffered_bytes)
+    assert max(buffered_bytes[len(buffered_bytes) // 2 :]) < 2_000
