@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from carecase_worker.batches.chunking import Chunker, ChunkLimits
+from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
 from carecase_worker.batches.line_numbers import LineRuns, NumberedItems, joined_runs, lines_of_runs, runs_of_lines
 
 
@@ -25,7 +25,7 @@ def test_runs_of_groups_are_those_of_all(groups: list[list[int]]) -> None:
 
 @pytest.mark.parametrize("calls", [1, 2, 5])
 def test_a_chunk_has_the_lines_of_its_own_items_also_where_it_ends_by_its_size(calls: int) -> None:
-    lines, chunks = [2, 3, 7, 8, 12], []
+    lines, chunks = [2, 3, 7, 8, 12], list[Chunk]()
     cutter = Chunker(ChunkLimits(items=3, size=12, item_size=100))
     for call in range(calls):
         own = lines[call : call + 1] if call < calls - 1 else lines[call:]

@@ -17,6 +17,7 @@ from carecase_worker.store.listening.completions import JobCompletions
 from carecase_worker.store.listening.followers import Follower
 
 SOON = timedelta(milliseconds=1)
+HOUR = timedelta(hours=1)
 ENOUGH = 5
 
 
@@ -55,6 +56,16 @@ def test_a_wake_up_names_a_thousand_jobs_and_of_more_the_listener_finds_out_for_
     jobs, missed = follower.take()
     assert (len(jobs), missed) == (1000, True)
     assert follower.take() == (set(), False)
+
+
+def test_a_listener_that_ends_collects_no_further_changes() -> None:
+    async def ended() -> bool:
+        follower = Follower(of_one_job=False)
+        follower.end()
+        with anyio.fail_after(60):
+            return await follower.turn(HOUR, HOUR)
+
+    assert anyio.run(ended)
 
 
 @pytest.mark.parametrize("of", ["waiters", "of_job", "of_client"])
