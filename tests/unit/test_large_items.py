@@ -44,6 +44,15 @@ def test_what_follows_an_item_that_is_too_large_is_another_or_the_end(item: byte
 
 
 @pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
+@pytest.mark.parametrize("broken", [b'{"x" 1}', b'{"x": 1 "y": 2}', b"{]", b"nul"])
+def test_an_item_that_is_no_json_is_not_taken_for_one_that_is_too_large(broken: bytes, piece_bytes: int) -> None:
+    """With all that follows it, it is longer than any item may be."""
+    body = b"[2, %b, %b]" % (broken, b", ".join([b'{"a": 3}'] * ITEM))
+    fault, text = refusal(ArraySplitter(50, ITEM), body, piece_bytes)
+    assert (fault, "JSON is malformed" in text) == (BatchFault.NOT_JSON, True)
+
+
+@pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
 @pytest.mark.parametrize("item", [b'"' + b"x" * 5 * ITEM, b'{"x":[' + b"1," * 5 * ITEM])
 def test_a_body_that_ends_within_an_item_that_is_too_large_is_refused_as_truncated(
     item: bytes, piece_bytes: int
