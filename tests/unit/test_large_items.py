@@ -1,5 +1,6 @@
 """Of an item that is too large only the beginning is kept, and what follows it is split as ever."""
 
+import msgspec
 import pytest
 from tests.builders import items_of
 from tests.unit.bodies import refusal
@@ -94,3 +95,12 @@ def test_what_follows_a_long_item_is_split_as_soon_as_what_comes_before_one() ->
         splitter.feed(body[start : start + 100])
         buffered_bytes.append(splitter.buffered_bytes)
     assert max(buffered_bytes[len(buffered_bytes) // 2 :]) < 2_000
+
+
+def test_items_that_wait_for_a_chunk_are_counted_whichever_bound_has_ended_the_last_one() -> None:
+    cutter, cut, size = Chunker(ChunkLimits(items=10, size=1_000, item_size=500)), 0, 300
+    for count in (5, 1, 2, 7, 1, 1):
+        cut += sum(chunk.count for chunk in cutter.add([msgspec.Raw(b'"%b"' % (b"x" * (size - 2)))] * count))
+        waiting = cutter.total - cut
+        assert cutter.buffered_bytes == 2 * size * waiting
+        assert size * waiting < 1_000
