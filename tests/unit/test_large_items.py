@@ -64,6 +64,20 @@ def test_a_body_that_ends_within_an_item_that_is_too_large_is_refused_as_truncat
     )
 
 
+@pytest.mark.parametrize("after", [b"x", b"[2]", b" \n[2]", b"]"])
+def test_what_comes_with_the_end_of_a_large_array_is_refused(after: bytes) -> None:
+    fault, text = refusal(ArraySplitter(50), b'[{"x": "%b"}]%b' % (b"y" * ITEM, after))
+    assert (fault, "something follows the array at byte" in text) == (BatchFault.NOT_JSON, True)
+
+
+def test_a_body_that_is_no_array_is_refused_before_all_of_it_is_in_memory() -> None:
+    splitter = ArraySplitter()
+    splitter.feed(b"x" * (1 << 20))
+    with pytest.raises(BatchRefused) as refused:
+        splitter.feed(b"x")
+    assert refused.value.fault is BatchFault.NOT_AN_ARRAY
+
+
 def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
     refused = "The body has items that are too large, together of more than 16 MiB. Send smaller items."
     piece = b"x" * (1 << 20)

@@ -81,6 +81,23 @@ def test_a_listener_looks_at_its_jobs_again_once_a_broken_connection_is_made_ane
     play(scene)
 
 
+def test_where_nobody_listens_redis_is_asked_to_send_no_progress_once_at_most(play: Play) -> None:
+    """Each request would be answered, and each answer be a message after which nobody listens."""
+
+    def requests(here: Listening) -> int:
+        return int(here.redis.info("commandstats").get("cmdstat_unsubscribe", {"calls": 0})["calls"])
+
+    async def scene(here: Listening) -> None:
+        before = requests(here)
+        with here.finals.subscribe("gone") as event:
+            async with asyncio.timeout(60), here.begun():
+                await event.wait()  # it has looked, so it has read a message
+                here.store.leases.complete(ChunkRef(a_job_of_two_chunks(here.store), 0), ONE_CREATED)
+                assert requests(here) == before
+
+    play(scene)
+
+
 def test_a_listener_that_comes_while_the_connection_is_broken_opens_none_of_its_own(play: Play) -> None:
     """Nobody would read what Redis sends over it."""
 

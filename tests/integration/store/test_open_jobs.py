@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -43,9 +44,9 @@ def store(redis_settings: RedisSettings, servers: Services) -> Iterator[Stores]:
     store.client.close()
 
 
-def admitted(store: Stores, *keys: int, seals: Seals = SEALS, care_plan: int | None = None) -> NewJob:
+def admitted(store: Stores, *keys: int, seals: Seals = SEALS, **changes: Any) -> NewJob:
     """A job that writes cases with these keys, sealed if there is something to seal with."""
-    new, key = a_new_job(care_plan=care_plan), seals.new_key()
+    new, key = a_new_job(**changes), seals.new_key()
     packed = as_set(*keys).packed()
     if isinstance(key, DataKey):
         packed = key.seal(Kind.KEYS, ChunkRef(new.job_id, 0), packed)
@@ -68,7 +69,7 @@ def keys_read(open_jobs: OpenJobs, *keys: int) -> list[set[int] | None]:
 def test_open_jobs_are_returned_with_the_keys_that_they_write(
     store: Stores, redis_settings: RedisSettings, seals: Seals
 ) -> None:
-    first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=-5)
+    first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=-5, strict=True)
     open_jobs = OpenJobs(store.client, seals)
     unplaced, there = open_jobs.unplaced("demo")
     assert [(job.job_id, job.care_plan) for job in there] == [(first.job_id, ""), (second.job_id, "-5")]
