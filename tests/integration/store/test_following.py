@@ -88,11 +88,13 @@ def test_where_nobody_listens_redis_is_asked_to_send_no_progress_once_at_most(pl
         return int(here.redis.info("commandstats").get("cmdstat_unsubscribe", {"calls": 0})["calls"])
 
     async def scene(here: Listening) -> None:
-        before = requests(here)
-        with here.finals.subscribe("gone") as event:
+        before, new = requests(here), a_new_job()
+        here.store.batches.admit(new, {0: b"p"})
+        with here.finals.subscribe("gone") as looked_at, here.finals.subscribe(new.job_id) as ended:
             async with asyncio.timeout(60), here.begun():
-                await event.wait()  # it has looked, so it has read a message
-                here.store.leases.complete(ChunkRef(a_job_of_two_chunks(here.store), 0), ONE_CREATED)
+                await looked_at.wait()
+                here.store.leases.complete(ChunkRef(new.job_id, 0), ONE_CREATED)
+                await ended.wait()  # by a message after the first one
                 assert requests(here) == before
 
     play(scene)

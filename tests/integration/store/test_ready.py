@@ -143,7 +143,7 @@ def test_a_chunk_that_was_given_back_and_completed_after_all_is_not_taken_again(
     roomy.claim("a", 0, "w")
     roomy.claim_group("b", 0, "w", room=1)
     assert "a:0" in roomy.model.databases["demo"].ready
-    roomy.complete_group([("a", 0)], "w")
+    roomy.complete_group([("a", 0)])
 
 
 @pytest.mark.parametrize("weight", ["1", ""])
