@@ -44,3 +44,10 @@ def test_an_item_that_is_nested_too_deeply_to_be_judged_is_reported() -> None:
         BatchFault.NOT_JSON,
         "The body is nested too deeply. Send an array of CareCase objects.",
     )
+
+
+def test_what_has_been_judged_is_counted_as_memory_with_what_has_not() -> None:
+    check = a_check()
+    check.add([msgspec.Raw(b"1")] * 100)
+    counted_bytes = check.buffered_bytes
+    assert counted_bytes == sum(map(len, check.finish())) > 100

@@ -249,9 +249,25 @@ def test_a_payload_of_the_first_form_is_read_for_ever() -> None:
     assert unpack(recorded) == Chunk(2000, 2, b'[{"case_Key":1},null]', {1: "item: is too large"})
 
 
+def test_a_result_of_the_first_form_is_read_for_ever() -> None:
+    recorded = bytes.fromhex(
+        "28b52ffd204b2d0200e40382a46b657973c410070080a86f7574636f6d6573c42882a472756e7392920101920401a57465787473"
+        "8101b26974656d3a20697320746f6f206c617267650100074002"
+    )
+    assert unpack_done(recorded) == ChunkOutcomes([7, None], [CREATED, invalid("item: is too large")])
+
+
 @given(st.lists(st.none() | st.integers(-(2**31), 2**31 - 1), max_size=20))
 def test_keys_come_back_as_they_were_packed(keys: list[int | None]) -> None:
     done = ChunkOutcomes(keys, [CREATED] * len(keys))
+    assert unpack_done(pack_done(done)) == done
+
+
+def test_the_lines_of_rows_come_back_as_they_were_packed() -> None:
+    lines = ((0, 2), (2, 7))
+    chunk = Chunk(0, 3, b'[{"case_Key":1},1,2]', lines=lines)
+    assert unpack(pack(chunk)) == chunk
+    done = ChunkOutcomes([1, None, None], [CREATED] * 3, lines)
     assert unpack_done(pack_done(done)) == done
 
 

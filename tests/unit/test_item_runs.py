@@ -1,6 +1,7 @@
 """Items that come in runs: the same chunks as one by one, and the keys of each, whatever the body looks like."""
 
 import json
+import tracemalloc
 from array import array
 from typing import Any
 
@@ -123,6 +124,18 @@ def test_an_item_that_could_be_too_large_is_looked_at_by_itself() -> None:
     body = json.dumps([{"case_Key": 1, "notes": "x" * 900}, *[{"case_Key": 2}] * 100]).encode()
     chunks = cut(body, ChunkLimits(1000, 1 << 20, 800), 100, 50)
     assert [(chunk.first + place) for chunk in chunks for place in chunk.refused] == [0]
+
+
+def test_runs_that_wait_do_not_keep_the_blanks_between_their_items_in_memory() -> None:
+    splitter, cutter = ArraySplitter(), Chunker(ChunkLimits(1000, 1 << 20, 1 << 18))
+    splitter.feed(b"[")
+    tracemalloc.start()
+    for _ in range(500):
+        assert list(cutter.add(splitter.feed(b'{"case_Key": 1},' + b" " * (64 << 10)))) == []
+    memory_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert cutter.total >= 499
+    assert memory_bytes < 4 << 20
 
 
 def test_text_that_is_no_utf_8_is_refused_also_in_a_run() -> None:

@@ -1,6 +1,7 @@
 """The keys of a batch's cases: none is missed that could be written."""
 
 import json
+from array import array
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +69,12 @@ def test_sets_meet_where_they_share_a_key_also_packed(one: set[int], other: set[
     assert sets[0].meets(sets[1]) == packed[0].meets(packed[1]) == bool(one & other)
     assert len(packed[0]) == len(one)
     assert KeySet.union(sets).packed() == a_set(*one, *other).packed()
+
+
+def test_a_set_of_neighbouring_keys_is_small_when_packed() -> None:
+    """It stays in Redis while its job is open."""
+    keys = KeySet.union(KeySet(array("I", range(start, 1_000_000, 100))) for start in range(100))
+    assert len(keys.packed()) < 1_000
 
 
 @pytest.mark.parametrize("damaged", [b"", b"abc", a_set(*range(1000)).packed()[:-1]])

@@ -1,5 +1,6 @@
 """Of an item that is too large only the beginning is kept, and what follows it is split as ever."""
 
+import msgspec
 import pytest
 from tests.builders import items_of
 from tests.unit.bodies import refusal
@@ -44,6 +45,15 @@ def test_what_follows_an_item_that_is_too_large_is_another_or_the_end(item: byte
 
 
 @pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
+@pytest.mark.parametrize("broken", [b'{"x" 1}', b'{"x": 1 "y": 2}', b"{]", b"nul"])
+def test_an_item_that_is_no_json_is_not_taken_for_one_that_is_too_large(broken: bytes, piece_bytes: int) -> None:
+    """With all that follows it, it is longer than any item may be."""
+    body = b"[2, %b, %b]" % (broken, b", ".join([b'{"a": 3}'] * ITEM))
+    fault, text = refusal(ArraySplitter(50, ITEM), body, piece_bytes)
+    assert (fault, "JSON is malformed" in text) == (BatchFault.NOT_JSON, True)
+
+
+@pytest.mark.parametrize("piece_bytes", [7, 1 << 20])
 @pytest.mark.parametrize("item", [b'"' + b"x" * 5 * ITEM, b'{"x":[' + b"1," * 5 * ITEM])
 def test_a_body_that_ends_within_an_item_that_is_too_large_is_refused_as_truncated(
     item: bytes, piece_bytes: int
@@ -52,6 +62,20 @@ def test_a_body_that_ends_within_an_item_that_is_too_large_is_refused_as_truncat
         BatchFault.NOT_JSON,
         "The body is not JSON (Input data was truncated). Send an array of CareCase objects, in UTF-8.",
     )
+
+
+@pytest.mark.parametrize("after", [b"x", b"[2]", b" \n[2]", b"]"])
+def test_what_comes_with_the_end_of_a_large_array_is_refused(after: bytes) -> None:
+    fault, text = refusal(ArraySplitter(50), b'[{"x": "%b"}]%b' % (b"y" * ITEM, after))
+    assert (fault, "something follows the array at byte" in text) == (BatchFault.NOT_JSON, True)
+
+
+def test_a_body_that_is_no_array_is_refused_before_all_of_it_is_in_memory() -> None:
+    splitter = ArraySplitter()
+    splitter.feed(b"x" * (1 << 20))
+    with pytest.raises(BatchRefused) as refused:
+        splitter.feed(b"x")
+    assert refused.value.fault is BatchFault.NOT_AN_ARRAY
 
 
 def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
@@ -76,3 +100,21 @@ def test_a_line_that_is_too_large_and_nested_too_deeply_costs_the_others_nothing
     assert not [*chunker.add(items_of(lines, LineSplitter(ITEM), 100))]
     (chunk,) = chunker.finish()
     assert (chunk.items, chunk.refused) == (b"[1,null,3]", {1: f"item: must have at most {ITEM} bytes"})
+
+
+def test_what_follows_a_long_item_is_split_as_soon_as_what_comes_before_one() -> None:
+    splitter, buffered_bytes = ArraySplitter(1_000), []
+    body = b'[{"x": "%b"}%b' % (b"y" * 10_000, b', {"case_Key": 1}' * 5_000)
+    for start in range(0, len(body), 100):
+        splitter.feed(body[start : start + 100])
+        buffered_bytes.append(splitter.buffered_bytes)
+    assert max(buffered_bytes[len(buffered_bytes) // 2 :]) < 2_000
+
+
+def test_items_that_wait_for_a_chunk_are_counted_whichever_bound_has_ended_the_last_one() -> None:
+    cutter, cut, size = Chunker(ChunkLimits(items=10, size=1_000, item_size=500)), 0, 300
+    for count in (5, 1, 2, 7, 1, 1):
+        cut += sum(chunk.count for chunk in cutter.add([msgspec.Raw(b'"%b"' % (b"x" * (size - 2)))] * count))
+        waiting = cutter.total - cut
+        assert cutter.buffered_bytes == 2 * size * waiting
+        assert size * waiting < 1_000

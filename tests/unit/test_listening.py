@@ -1,18 +1,23 @@
 """Listeners of events: what may have changed is looked at again, however a look ends and whatever is named."""
 
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
+import pytest
 
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.intake.http.responses.event_stream import HEARTBEAT
 from carecase_worker.intake.jobs.listening import Listener
+from carecase_worker.settings.model import RedisSettings
+from carecase_worker.store.listening.completions import JobCompletions
 from carecase_worker.store.listening.followers import Follower
 
 SOON = timedelta(milliseconds=1)
+HOUR = timedelta(hours=1)
 ENOUGH = 5
 
 
@@ -51,3 +56,26 @@ def test_a_wake_up_names_a_thousand_jobs_and_of_more_the_listener_finds_out_for_
     jobs, missed = follower.take()
     assert (len(jobs), missed) == (1000, True)
     assert follower.take() == (set(), False)
+
+
+def test_a_listener_that_ends_collects_no_further_changes() -> None:
+    async def ended() -> bool:
+        follower = Follower(of_one_job=False)
+        follower.end()
+        with anyio.fail_after(60):
+            return await follower.turn(HOUR, HOUR)
+
+    assert anyio.run(ended)
+
+
+@pytest.mark.parametrize("of", ["waiters", "of_job", "of_client"])
+def test_of_those_who_have_gone_nothing_is_kept(of: str) -> None:
+    finals = JobCompletions(RedisSettings())
+    come = finals.subscribe if of == "waiters" else getattr(finals.followers, of)
+    tracemalloc.start()
+    for number in range(10_000):
+        with come(f"name {number}"):
+            pass
+    memory_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert memory_bytes < 1 << 20

@@ -152,6 +152,17 @@ def test_what_is_staged_counts_with_all_that_was_staged_before() -> None:
     assert new.payload_bytes == sizes[-1] + sum(map(len, last.values())) + len(new.key_set)
 
 
+def test_what_has_been_staged_is_no_longer_counted_as_memory() -> None:
+    def stage(staging: Staging, _: dict[int, bytes]) -> Admission:
+        return Admission(Admitted.STAGED, staging.job_id)
+
+    batch, buffered_bytes = batch_of(AtOnce(), SimpleNamespace(stage=stage)), []
+    for _ in range(20):
+        batch.add([NOISE])
+        buffered_bytes.append(batch.buffered_bytes)
+    assert buffered_bytes[9] == buffered_bytes[19]
+
+
 def test_a_batch_can_be_discarded_while_the_store_that_holds_its_chunks_is_away() -> None:
     """Staged chunks expire by themselves."""
 

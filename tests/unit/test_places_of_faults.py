@@ -21,6 +21,7 @@ from carecase_worker.errors import BatchFault, BatchRefused
         (b'{"a":' * 100_000, "it is nested too deeply"),
         (b"[" * 100_000 + b"]" * 100_000, "it is nested too deeply"),
         (b"[" * 400_000 + b"]" * 400_000, "it is nested too deeply"),  # and larger than an item may be
+        (b'[{"a":%b}, {"b": 1}, {}]' % (b"[" * 100_000 + b"]" * 100_000), "it is nested too deeply"),
         (b"[1,2", "Input data was truncated"),
         (b"[,1]", "JSON is malformed: invalid character (byte 1)"),
         (b"[1,]", "JSON is malformed: trailing comma in array (byte 3)"),

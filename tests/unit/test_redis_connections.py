@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
+from redis.exceptions import ClusterDownError, MasterDownError
 
 from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.redis.connection import connect, connect_listener, connect_loop
@@ -24,6 +26,20 @@ def test_a_server_that_does_not_answer_is_given_up_soon(connected: Callable[...,
     """Redis has five seconds to answer; an address at which nobody is has three."""
     options = options_of(connected, url)
     assert (options["socket_connect_timeout"], options["socket_timeout"]) == (3, 5)
+
+
+@pytest.mark.parametrize("connected", [connect, connect_loop, connect_listener])
+def test_a_server_behind_a_socket_has_five_seconds_to_answer_too(connected: Callable[..., Any]) -> None:
+    assert options_of(connected, "unix:///run/redis.sock")["socket_timeout"] == 5
+
+
+@pytest.mark.parametrize("connected", [connect, connect_loop])
+@pytest.mark.parametrize("error", [redis.ReadOnlyError, ClusterDownError, MasterDownError])
+def test_a_server_that_is_not_the_right_one_any_more_is_left(
+    connected: Callable[..., Any], error: type[Exception]
+) -> None:
+    """After a failover, a connection that stays open would refuse every command for ever."""
+    assert error in options_of(connected, OVER_TCP)["retry_on_error"]
 
 
 @pytest.mark.parametrize("connected", [connect, connect_loop])

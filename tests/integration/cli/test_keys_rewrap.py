@@ -95,6 +95,15 @@ def test_without_keys_there_is_nothing_to_wrap_with(carecase: Carecase) -> None:
     assert "encryption.keys: there are none, so no job has a data key" in ran.err
 
 
+def test_a_job_from_before_there_were_keys_needs_none(
+    rewrap: Callable[[], Ran], servers: Services, prefix: str
+) -> None:
+    with an_intake(servers.redis_url, prefix) as before:
+        before.send(a_case(8))
+    ran = rewrap()
+    assert (ran.status, ran.out.splitlines()[-1]) == (0, "0 wrapped with the key new, 1 needed no change"), ran.err
+
+
 def test_it_says_of_how_many_jobs_the_key_is_not_here(
     rewrap: Callable[[], Ran], servers: Services, prefix: str
 ) -> None:

@@ -222,6 +222,16 @@ def test_a_job_is_shown_to_nobody_to_whom_another_hand_gave_it(intake: Intake, r
         assert listed.isdisjoint({hand.mine, hand.other})
 
 
+def test_a_job_is_purged_and_sent_again_by_nobody_to_whom_another_hand_gave_it(intake: Intake, raw: Any) -> None:
+    hand = Hand(intake, raw)
+    hand.write(client="bob")
+    with intake.client("bob") as client:
+        path = f"/jobs/{hand.mine}"
+        answers = [client.delete(path), client.delete(f"{path}?purge=true"), client.post(f"{path}/retry")]
+    assert [answer.status_code for answer in answers] == [500] * 3
+    assert raw.exists(intake.store.keys.outcome(hand.mine))
+
+
 def test_a_job_whose_key_is_not_here_is_shown_without_its_digest_and_can_be_cancelled(
     intake: Intake, servers: Services
 ) -> None:

@@ -85,6 +85,22 @@ def test_a_batch_that_is_not_on_disk_is_not_accepted(
             answer.result()
 
 
+@pytest.mark.parametrize("accepting", [in_threads, on_event_loop])
+def test_a_batch_that_is_sent_again_with_its_script_is_not_accepted_either_before_it_is_on_disk(
+    alone: str, accepting: Callable[[RedisSettings], Admit]
+) -> None:
+    """A Redis that was started anew has lost the scripts."""
+    admit = accepting(RedisSettings.model_validate({"url": alone}))
+    with redis.Redis.from_url(alone, decode_responses=True) as server, ThreadPoolExecutor(1) as pool:
+        server.script_flush()
+        with configured(server, appendfsync="no"):
+            answer = pool.submit(admit, a_new_job())
+            while not answer.done():
+                no_longer_waits(server)
+            with pytest.raises(StoreUnavailable, match="has not confirmed that the batch is on disk"):
+                answer.result()
+
+
 def test_without_fsync_at_every_write_admit_waits_for_the_disk(servers: Services, server: "redis.Redis") -> None:
     store = servers.store("everysec:")
     with configured(server, appendfsync="everysec"):

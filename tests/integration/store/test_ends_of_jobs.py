@@ -107,3 +107,10 @@ def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
     assert store.workload.kept("demo") == {"demo": Kept(0, 0)}
     assert store.workload.backlog("demo") == (0, 0)
     assert store.workload.pace("demo").open_items == 0
+
+
+def test_chunks_that_are_committed_are_named_in_order_whichever_was_first(store: Stores) -> None:
+    new, (first, second) = admitted(store, chunks=2)
+    complete(store, second)
+    complete(store, first)
+    assert store.jobs.committed(new.job_id) == [0, 1]

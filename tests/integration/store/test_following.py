@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from structlog.testing import capture_logs
 from tests.builders import a_new_job
 from tests.integration.store.listening import Listening, Play
 from tests.stores import Stores
@@ -76,6 +77,42 @@ def test_a_listener_looks_at_its_jobs_again_once_a_broken_connection_is_made_ane
                 while not follower.missed:
                     await woken(follower)
                 await here.progress_heard_by(1)
+
+    play(scene)
+
+
+def test_where_nobody_listens_redis_is_asked_to_send_no_progress_once_at_most(play: Play) -> None:
+    """Each request would be answered, and each answer be a message after which nobody listens."""
+
+    def requests(here: Listening) -> int:
+        return int(here.redis.info("commandstats").get("cmdstat_unsubscribe", {"calls": 0})["calls"])
+
+    async def scene(here: Listening) -> None:
+        before, new = requests(here), a_new_job()
+        here.store.batches.admit(new, {0: b"p"})
+        with here.finals.subscribe("gone") as looked_at, here.finals.subscribe(new.job_id) as ended:
+            async with asyncio.timeout(60), here.begun():
+                await looked_at.wait()
+                here.store.leases.complete(ChunkRef(new.job_id, 0), ONE_CREATED)
+                await ended.wait()  # by a message after the first one
+                assert requests(here) == before
+
+    play(scene)
+
+
+def test_a_listener_that_comes_while_the_connection_is_broken_opens_none_of_its_own(play: Play) -> None:
+    """Nobody would read what Redis sends over it."""
+
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(60), here.begun():
+            with here.finals.followers.of_client("demo"), capture_logs() as logs:
+                here.break_connections()
+                while not logs:
+                    await asyncio.sleep(0.01)  # a list of log lines wakes nobody
+                await here.finals.hear_progress()
+                await here.completions_heard()
+            here.store.leases.complete(ChunkRef(a_job_of_two_chunks(here.store), 0), ONE_CREATED)
+            await here.progress_heard_by(0)
 
     play(scene)
 

@@ -121,6 +121,8 @@ def test_a_job_that_expires_while_it_is_being_listed_is_left_out(listed: tuple[S
         store.leases.complete(ChunkRef(job_id, 0), ChunkResult(b"o", {"created": 1}))
     store.client.redis.hset(store.keys.job(gone), "expires_ms", 1)
     assert [job.job_id for job in lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[1]] == [kept]
+    store.client.redis.delete(store.keys.job(gone))
+    assert [job.job_id for job in lists.jobs_of("demo", ["demo"], JobFilter(0, 9))[1]] == [kept]
 
 
 MANY = 5_000

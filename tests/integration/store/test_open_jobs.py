@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -43,9 +44,9 @@ def store(redis_settings: RedisSettings, servers: Services) -> Iterator[Stores]:
     store.client.close()
 
 
-def admitted(store: Stores, *keys: int, seals: Seals = SEALS, care_plan: int | None = None) -> NewJob:
+def admitted(store: Stores, *keys: int, seals: Seals = SEALS, **changes: Any) -> NewJob:
     """A job that writes cases with these keys, sealed if there is something to seal with."""
-    new, key = a_new_job(care_plan=care_plan), seals.new_key()
+    new, key = a_new_job(**changes), seals.new_key()
     packed = as_set(*keys).packed()
     if isinstance(key, DataKey):
         packed = key.seal(Kind.KEYS, ChunkRef(new.job_id, 0), packed)
@@ -68,10 +69,10 @@ def keys_read(open_jobs: OpenJobs, *keys: int) -> list[set[int] | None]:
 def test_open_jobs_are_returned_with_the_keys_that_they_write(
     store: Stores, redis_settings: RedisSettings, seals: Seals
 ) -> None:
-    first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=5)
+    first, second = admitted(store, 1, 2, seals=seals), admitted(store, 2, 3, seals=seals, care_plan=-5, strict=True)
     open_jobs = OpenJobs(store.client, seals)
     unplaced, there = open_jobs.unplaced("demo")
-    assert [(job.job_id, job.care_plan) for job in there] == [(first.job_id, ""), (second.job_id, "5")]
+    assert [(job.job_id, job.care_plan) for job in there] == [(first.job_id, ""), (second.job_id, "-5")]
     assert unplaced == there[1:]
     assert keys_read(open_jobs, 1, 2, 3) == [{1, 2}, {2, 3}]
     store.leases.complete(ChunkRef(first.job_id, 0), ChunkResult(b"", {"created": 1}))
@@ -104,6 +105,14 @@ def test_a_set_that_somebody_changed_is_not_read(
     assert keys_read(OpenJobs(store.client, SEALS), 1, 2) == [None, {2}]
 
 
+def test_a_set_whose_record_is_not_whole_is_not_read(
+    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
+) -> None:
+    one, _ = admitted(store, 1), admitted(store, 2)
+    raw_redis.hdel(store.keys.job(one.job_id), "chunks")
+    assert keys_read(OpenJobs(store.client, SEALS), 1, 2) == [None, {2}]
+
+
 def test_a_job_that_has_ended_since_is_returned_with_those_to_place(
     store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
 ) -> None:
@@ -120,3 +129,17 @@ def test_sets_are_cached_up_to_a_number_of_keys(
     for job in jobs:
         raw_redis.delete(store.keys.key_set(job.job_id))
     assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, None], "the last one was read anew"
+
+
+def test_sets_of_jobs_that_have_ended_make_room_in_the_cache(
+    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
+) -> None:
+    first, second = admitted(store, 1, 2), admitted(store, 3, 4)
+    open_jobs = OpenJobs(store.client, SEALS, most_keys=4)
+    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}]
+    store.leases.complete(ChunkRef(first.job_id, 0), ChunkResult(b"", {"created": 1}))
+    third = admitted(store, 5, 6)
+    assert keys_read(open_jobs, *range(1, 7)) == [{3, 4}, {5, 6}]
+    for job in (second, third):
+        raw_redis.delete(store.keys.key_set(job.job_id))
+    assert keys_read(open_jobs, *range(1, 7)) == [{3, 4}, {5, 6}]

@@ -1,5 +1,6 @@
 """An overview shows open work, circuit breakers and chunks in hand."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -66,12 +67,16 @@ def test_the_breaker_opens_with_a_database_that_is_away_and_half_opens_with_a_pr
     assert demo(overviews.read(NOBODY)) == (Breaker.HALF_OPEN, "refused")
 
 
-def test_a_breaker_that_is_open_is_not_shown_as_half_open(store: Stores, overviews: Overviews) -> None:
+def test_a_breaker_that_is_open_is_not_shown_as_half_open(
+    store: Stores, overviews: Overviews, elapse: Callable[[timedelta], None]
+) -> None:
     """Half-open says that an attempt is under way: nobody is to wait for one that comes in a minute."""
     (chunk,) = store.batches.admit(a_new_job(), {0: b"payload"}).to_notify
     store.leases.claim(chunk, HOLDER)
     store.leases.release([chunk], HOLDER, RetryLater(timedelta(0), open_circuit=timedelta(minutes=1), reason="refused"))
     assert overviews.read(NOBODY).databases[0].breaker is Breaker.OPEN
+    elapse(timedelta(minutes=1))
+    assert overviews.read(NOBODY).databases[0].breaker is Breaker.OPEN, "nobody has tried the database yet"
 
 
 @pytest.mark.parametrize(("ago", "rate"), [(timedelta(seconds=1), 5), (timedelta(minutes=1), 0)])

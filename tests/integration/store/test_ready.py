@@ -138,6 +138,14 @@ def test_who_claims_anew_gives_back_what_it_has_not_heard_of(roomy: Beside) -> N
     assert all(roomy.model.jobs[job].chunks[0].lease["deaths"] == 0 for job in "abc")
 
 
+def test_a_chunk_that_was_given_back_and_completed_after_all_is_not_taken_again(roomy: Beside) -> None:
+    _small(roomy, *"ab")
+    roomy.claim("a", 0, "w")
+    roomy.claim_group("b", 0, "w", room=1)
+    assert "a:0" in roomy.model.databases["demo"].ready
+    roomy.complete_group([("a", 0)])
+
+
 @pytest.mark.parametrize("weight", ["1", ""])
 def test_a_chunk_of_another_database_is_none_that_a_process_goes_on_with(roomy: Beside, weight: str) -> None:
     roomy.settle(0, "other")

@@ -60,6 +60,16 @@ def test_a_chunk_that_another_process_has_by_now_is_not_taken_back_from_it(besid
     assert beside.claim("a", 0, "x") == ["busy", "v"]
 
 
+def test_a_chunk_that_another_process_has_by_now_is_not_given_back_for_it(beside: Beside) -> None:
+    beside.admitted("a")
+    beside.claim("a", 0, "v")
+    beside.model.holding |= {"a:0": "w"}
+    beside.spoil(("HSET", "holding", "a:0", "w"))
+    beside.admitted("b", weight="1")
+    beside.claim_group("b", 0, "w")
+    assert beside.claim("a", 0, "x") == ["busy", "v"]
+
+
 def test_a_process_with_two_leases_is_known_for_the_last(beside: Beside) -> None:
     beside.admitted("a", (1, 1))
     beside.claim("a", 0, "w")

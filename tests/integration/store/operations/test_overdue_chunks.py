@@ -42,3 +42,14 @@ def test_what_would_be_due_too_late_is_notified_for_now(beside: Beside, back_ms:
     beside.overdue("demo", 0, limit)
     beside.elapse(2_000)
     beside.overdue("demo", 0, limit)
+
+
+def test_a_small_chunk_whose_lease_has_run_out_is_notified_for_and_goes_into_no_group(beside: Beside) -> None:
+    """Its process may have died of it; so would one that claims it with others."""
+    beside.settle(0)
+    beside.admitted("a", weight="1")
+    beside.claim("a", 0, "w")
+    beside.elapse(beside.limits.lease_ms)
+    assert beside.overdue() == ["a:0"]
+    beside.admitted("b", weight="1")
+    assert len(beside.claim_group("b", 0, "v")) == 1

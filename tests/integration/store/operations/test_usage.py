@@ -90,15 +90,19 @@ def test_an_upload_counts_from_the_first_chunk_until_it_ends(beside: Beside, who
 
 
 def test_before_anybody_is_refused_all_that_has_gone_is_off_the_counts(beside: Beside) -> None:
-    """More than a hundred results, to which no script has come since they expired."""
-    beside.limits = replace(beside.limits, max_jobs=1_000, max_bytes=BIG, client_jobs=120)
-    for number in range(120):
-        beside.admitted(f"a{number}", care_plan="")
-    for number in range(120):
-        beside.complete(f"a{number}", 0)
-    assert beside.admit(Batch("b"), 0) == ["used", "client"]
+    """Also what expired after a hundred results of others."""
+    beside.limits = replace(beside.limits, max_jobs=1_000, max_bytes=BIG)
+    for number in range(100):
+        beside.admitted(f"b{number}", client="bob")
+    beside.admitted("a")
+    for number in range(100):
+        beside.complete(f"b{number}", 0)
+    beside.elapse(1)
+    beside.complete("a", 0)
+    beside.limits = replace(beside.limits, client_jobs=1)
+    assert beside.admit(Batch("c"), 0) == ["used", "client"]
     beside.elapse(beside.limits.retention_ms)
-    assert beside.admit(Batch("c"), 0)[0] == "admitted"
+    assert beside.admit(Batch("d"), 0)[0] == "admitted"
 
 
 @pytest.mark.parametrize("later_ms", [0, 3_599_999, 3_600_000, 7_199_999, 7_200_000])
@@ -118,6 +122,15 @@ def test_what_is_purged_is_gone_and_its_record_stays_as_long_as_it_would_have(
     beside.elapse(7_200_000 - later_ms)
     beside.overdue()
     assert beside.purge("a") == "gone"
+
+
+def test_a_purge_leaves_a_key_to_the_batch_that_has_it_by_now(beside: Beside) -> None:
+    beside.admitted("a", idempotency="idem:k")
+    beside.complete("a", 0)
+    beside.elapse(beside.limits.retention_ms)
+    beside.admitted("b", idempotency="idem:k")
+    assert beside.purge("a") == "purged"
+    assert beside.admit(Batch("c", idempotency="idem:k"), 0) == ["known", "b"]
 
 
 def test_jobs_of_several_databases_are_listed_as_one_list(beside: Beside) -> None:
