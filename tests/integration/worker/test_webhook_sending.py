@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 
@@ -120,6 +120,39 @@ def test_an_attempt_whose_time_went_into_the_name_connects_to_nobody() -> None:
             server.accept()
 
 
+def test_without_tls_nothing_is_sent_to_a_public_address() -> None:
+    """Ids of jobs would go through the internet for everyone to read."""
+    settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 0.01})
+    public = Sending(settings, lambda *_: ["93.184.216.34"], ssl.create_default_context())
+    assert public.send("http://hooks.carecase.example/", MESSAGE, NOW) == Reply(reason="address not permitted")
+
+
+def test_a_receiver_that_takes_no_connection_is_given_up_in_time() -> None:
+    """The system alone would go on asking it for two minutes."""
+    given_up, went_on = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if not given_up.wait(30):
+            went_on.set()
+
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        place = server.getsockname()
+        for _ in range(4):  # more than it has room for; those beyond wait in vain
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(place)
+        watching = threading.Thread(target=watch)
+        watching.start()
+        reply = sending(timeout_s=1).send(f"http://127.0.0.1:{place[1]}/", MESSAGE, NOW)
+        given_up.set()
+        watching.join()
+    assert reply == Reply(reason="timeout")
+    assert not went_on.is_set()
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_an_answer_that_trickles_in_is_given_up_in_time(files: Certificates, scheme: str) -> None:
     """Each byte comes long before a timeout of the socket, and the last one long after that of the attempt."""
@@ -138,6 +171,19 @@ def test_an_answer_that_trickles_in_is_given_up_in_time(files: Certificates, sch
         reply = sending(timeout_s=1, trusted=files.ca).send(f"{scheme}://127.0.0.1:{port}/", MESSAGE, NOW)
         ended.set()
     assert reply == Reply(reason="timeout")
+
+
+def test_a_process_that_ends_does_not_wait_for_an_attempt() -> None:
+    """Python waits at its end for every thread that is no daemon."""
+    before, awaited = set(threading.enumerate()), set[threading.Thread]()
+
+    def answer(connection: socket.socket) -> None:
+        awaited.update(thread for thread in set(threading.enumerate()) - before if not thread.daemon)
+        connection.sendall(NO_CONTENT)
+
+    with answering(answer) as (port, _):
+        assert sending().send(f"http://127.0.0.1:{port}/", MESSAGE, NOW) == Reply(204)
+    assert awaited == set()
 
 
 def test_an_attempt_that_is_over_leaves_no_timer_behind() -> None:
