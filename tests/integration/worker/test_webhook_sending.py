@@ -17,7 +17,7 @@ from tests.tls import Certificates, certificates, tls_before
 
 from carecase_worker.settings.sections.webhooks import DeliverySettings
 from carecase_worker.worker.webhooks.messages import test_message as a_test_message
-from carecase_worker.worker.webhooks.sending import Reply, Sending
+from carecase_worker.worker.webhooks.sending import Reply, Sending, resolve_by_system
 
 MESSAGE = a_test_message("x", (SECRET,), NOW)
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -103,6 +103,11 @@ def test_a_name_that_nobody_has_is_told(error: Exception) -> None:
     settings = DeliverySettings.model_validate({})
     reply = Sending(settings, resolve, ssl.create_default_context()).send("https://h.invalid/", MESSAGE, NOW)
     assert reply == Reply(reason="name not resolved")
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1"])
+def test_the_system_finds_addresses_of_both_protocols(address: str) -> None:
+    assert resolve_by_system(address, 443) == [address]
 
 
 def test_an_attempt_whose_time_went_into_the_name_connects_to_nobody() -> None:
