@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.integration.targets.databases import a_database, run_all
@@ -125,6 +126,22 @@ def test_it_locks_cases_in_the_order_of_their_keys_wherever_they_are_stored(post
             dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1), a_case(2)))
             eventually_waits(others)
             other.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE NOWAIT"))
+        assert dry_run.result() == [UNCHANGED] * 2
+
+
+def test_while_a_case_is_compared_others_may_refer_to_it_but_neither_write_nor_compare_it(
+    postgres: Engine, others: Engine
+) -> None:
+    """Two dry runs that both had it would lock each other out once they write it."""
+    apply(postgres, a_case(1), a_case(2))
+    with ThreadPoolExecutor(1) as threads:
+        with others.begin() as other:
+            other.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE"))
+            dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1), a_case(2)))
+            eventually_waits(others)
+            other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR KEY SHARE NOWAIT"))
+            with pytest.raises(OperationalError, match="could not obtain lock"), other.begin_nested():
+                other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR SHARE NOWAIT"))
         assert dry_run.result() == [UNCHANGED] * 2
 
 
