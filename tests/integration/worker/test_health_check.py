@@ -2,9 +2,11 @@
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -92,6 +94,22 @@ def test_one_worker_that_is_not_well_is_enough_and_each_is_named(tmp_path: Path,
     assert {one.name for one in sockets(tmp_path).iterdir()} == {str(well.pid), str(other.pid)}
     is_cut_off = f"worker {other.pid}: {Health.CUT_OFF.value.partition(';')[0]}"
     eventually(lambda: tells(0, is_well, is_cut_off), what="to start it again would help nobody")
+
+
+def test_a_worker_that_hangs_is_one_to_start_again_and_the_check_does_not_wait_for_it(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    hangs = start("WELL")
+    hangs.send_signal(signal.SIGSTOP)
+    goes_on = threading.Timer(60, hangs.send_signal, [signal.SIGCONT])
+    goes_on.start()
+    try:
+        ended = check(tmp_path)
+    finally:
+        goes_on.cancel()
+        hangs.send_signal(signal.SIGCONT)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"worker {hangs.pid}: does not answer within 2 s; restart it\n"
 
 
 def test_a_worker_takes_the_place_of_one_that_had_the_same_process_id(tmp_path: Path) -> None:
