@@ -17,6 +17,7 @@ from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.otlp import OtlpTracer
 
 MOST_LINKS = 100
+AT_ONCE = 512
 SENT, NOT_SAMPLED = a_traceparent(7), a_traceparent(8, sampled=False)
 
 
@@ -132,6 +133,22 @@ def test_a_collector_that_does_not_answer_is_given_up_after_the_time_of_the_sett
         tracer.attempt([None]).end()
         assert lost.wait(25), "it hangs up only after half a minute"
         tracer.close()
+
+
+def test_a_process_that_ends_does_not_wait_for_each_request_to_a_collector_that_does_not_answer() -> None:
+    """With as much to send as eight requests take, it would be kept for eight times as long as the setting says."""
+    with collecting() as collector:
+        collector.answers.clear()
+        settings = {"endpoint": collector.url, "timeout_seconds": 1, "max_spans": 8 * AT_ONCE}
+        tracer = OtlpTracer(TracingSettings.model_validate(settings), "tests")
+        for _ in range(8 * AT_ONCE):
+            tracer.attempt([None]).end()
+        eventually(lambda: collector.asked, 60, "it is asked")
+        before = collector.asked
+        tracer.close()
+        assert collector.asked - before <= 3, "it may be asked once more, and the process may be slow to end"
+        (lost,) = tracer.samples()
+        assert lost.value == 8 * AT_ONCE
 
 
 def test_what_was_lost_since_the_last_line_of_the_log_is_told_at_the_end() -> None:

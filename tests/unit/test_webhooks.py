@@ -74,7 +74,7 @@ def test_an_address_that_is_not_public_is_not_connected_to(address: str) -> None
     assert permitted([address], (), is_encrypted=True) is None
 
 
-@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1"])
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
 def test_a_public_one_is_with_tls_only(address: str) -> None:
     assert permitted([address], (), is_encrypted=True) == address
     assert permitted([address], (), is_encrypted=False) is None
@@ -84,6 +84,7 @@ def test_a_private_one_is_where_it_is_permitted() -> None:
     for is_encrypted in (True, False):
         assert permitted(["10.1.2.3"], ("10.1.0.0/16",), is_encrypted) == "10.1.2.3"
         assert permitted(["::ffff:10.1.2.3"], ("10.1.0.0/16",), is_encrypted) == "::ffff:10.1.2.3"
+        assert permitted(["64:ff9b::a01:203"], ("10.1.0.0/16",), is_encrypted) == "64:ff9b::a01:203"
         assert permitted(["10.2.2.3"], ("10.1.0.0/16",), is_encrypted) is None
     assert permitted(["127.0.0.1", "93.184.216.34"], (), is_encrypted=True) == "93.184.216.34"
 

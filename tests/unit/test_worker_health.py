@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from carecase_worker.clock import monotonic
+from carecase_worker.worker.health.monitor import Monitor
 from carecase_worker.worker.health.signs import Health, Signs, assess, faults
 
 PATIENCE = timedelta(seconds=30)
@@ -48,6 +50,14 @@ def test_silence_of_a_broker_that_takes_connections_means_stuck(
 
 def test_a_worker_that_never_heard_its_broker_is_stuck_in_time_too() -> None:
     assert verdict(Signs(reached=129.0), 130.0) is Health.STUCK
+
+
+def test_a_worker_that_has_not_heard_its_broker_yet_counts_the_seconds_from_its_start() -> None:
+    """Those since the machine was started would be an alert."""
+    began = monotonic()
+    monitor = Monitor(Signs(), PATIENCE, PATIENCE, lambda: True)
+    heard = {sample.name: sample.value for sample in monitor.samples()}["carecase_worker_heard_seconds"]
+    assert 0 <= heard <= monotonic() - began
 
 
 def test_turns_of_a_loop_that_polls_count_by_the_answers() -> None:

@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.integration.targets.databases import a_database, run_all
@@ -23,6 +24,7 @@ from carecase_worker.cases.outcomes import (
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.engines import engine_for
+from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.tenants import Tenant
 from carecase_worker.targets.writing.writer import Writer
 
@@ -80,23 +82,67 @@ def test_it_waits_for_a_lock_no_longer_than_its_first_attempt_may_take(postgres:
     patient.dispose()
 
 
-def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: Engine) -> None:
-    apply(postgres, a_case(1, case_Reason="A"))
-    patiently = replace(plan_of(a_case(1, case_Reason="B"), dry_run=True), attempts=1)
+@pytest.fixture
+def others(postgres: Engine) -> Iterator[Engine]:
+    """Sessions that are not the service's."""
+    engine = create_engine(postgres.url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+def eventually_waits(others: Engine) -> None:
     waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    others = create_engine(postgres.url, poolclass=NullPool)
     looking = others.execution_options(isolation_level="AUTOCOMMIT")
 
     def dry_run_waits() -> bool:
         with looking.connect() as connection:
             return bool(connection.execute(text(waits)).all())
 
+    eventually(dry_run_waits, what="the dry run waits for the row")
+
+
+def patiently(*cases: dict[str, object]) -> WritePlan:
+    """The plan of a second attempt, which has the time of a real one."""
+    return replace(plan_of(*cases, dry_run=True), attempts=1)
+
+
+def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: Engine, others: Engine) -> None:
+    apply(postgres, a_case(1, case_Reason="A"))
     with ThreadPoolExecutor(1) as threads:
         with others.begin() as other:
             other.execute(text("UPDATE care_case SET case_reason = 'B' WHERE case_key = 1"))
-            dry_run = threads.submit(writer_at(postgres).dry_run, patiently)
-            eventually(dry_run_waits, what="the dry run waits for the row")
+            dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1, case_Reason="B")))
+            eventually_waits(others)
         assert dry_run.result() == [UNCHANGED]
+
+
+def test_it_locks_cases_in_the_order_of_their_keys_wherever_they_are_stored(postgres: Engine, others: Engine) -> None:
+    """As every batch does; or else it and a batch with the same cases would lock each other out."""
+    for key in (2, 1):
+        apply(postgres, a_case(key))
+    with ThreadPoolExecutor(1) as threads:
+        with others.begin() as other:
+            other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR UPDATE"))
+            dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1), a_case(2)))
+            eventually_waits(others)
+            other.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE NOWAIT"))
+        assert dry_run.result() == [UNCHANGED] * 2
+
+
+def test_while_a_case_is_compared_others_may_refer_to_it_but_neither_write_nor_compare_it(
+    postgres: Engine, others: Engine
+) -> None:
+    """Two dry runs that both had it would lock each other out once they write it."""
+    apply(postgres, a_case(1), a_case(2))
+    with ThreadPoolExecutor(1) as threads:
+        with others.begin() as other:
+            other.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE"))
+            dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1), a_case(2)))
+            eventually_waits(others)
+            other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR KEY SHARE NOWAIT"))
+            with pytest.raises(OperationalError, match="could not obtain lock"), other.begin_nested():
+                other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR SHARE NOWAIT"))
+        assert dry_run.result() == [UNCHANGED] * 2
 
 
 @pytest.mark.parametrize("care_plan", [None, 5])

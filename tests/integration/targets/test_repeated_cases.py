@@ -12,6 +12,7 @@ from tests.integration.targets.grounds import GROUNDS, ground_of
 from tests.services import Services
 
 from carecase_worker.batches.chunking import Chunk
+from carecase_worker.targets.dialects.postgresql.statements import RESULTS, SENT
 from carecase_worker.targets.dialects.registry import DIALECTS, dialect_of
 from carecase_worker.targets.writing.ledger import LedgerKey
 from carecase_worker.targets.writing.writer import Writer
@@ -89,4 +90,15 @@ def test_a_dry_run_of_them_is_a_few_statements_on_postgresql(servers: Services, 
     engine = engine_at(GROUNDS["postgresql"].empty(servers, tmp_path))
     statements(engine, a_case(1))
     assert statements(engine, *(a_case(1, case_ID=str(place)) for place in range(1000)), dry_run=True) <= 2 * FEW
+    engine.dispose()
+
+
+def test_a_session_on_postgresql_keeps_nothing_of_them(servers: Services, tmp_path: Path) -> None:
+    """Behind a pooler, it is somebody else's next; and a chunk of megabytes would stay in its memory."""
+    engine = engine_at(GROUNDS["postgresql"].empty(servers, tmp_path))
+    assert statements(engine, *[a_case(1, case_ID="a member's")] * 9) <= FEW
+    with engine.connect() as connection:
+        for setting in (SENT, RESULTS):
+            left = connection.exec_driver_sql("SELECT current_setting(%(name)s, true)", {"name": setting}).scalar()
+            assert left == "", "it was there, and has gone with its transaction"
     engine.dispose()

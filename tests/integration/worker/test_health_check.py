@@ -2,9 +2,11 @@
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.acceptance.system import eventually, run
+from tests.needs import lack
 from tests.ports import free_port
 
 from carecase_worker.settings.loading import process_environment
@@ -24,17 +27,18 @@ from carecase_worker.settings.model import WorkerSettings
 from carecase_worker.worker.health.signs import Health
 from carecase_worker.worker.health.server import HealthPages, serve_health
 monitor = SimpleNamespace(health=lambda: Health[sys.argv[1]], checks=dict)
-serve_health(HealthPages(monitor, bytes), WorkerSettings(port=int(sys.argv[2])))
+serve_health(HealthPages(monitor, bytes), WorkerSettings(port=int(sys.argv[2]), host=sys.argv[3]))
 print("ready", flush=True)
 input()
 """
 LEFT_BEHIND = """
 import os, socket, sys
 left = socket.socket(socket.AF_UNIX)
-left.bind(os.path.join(sys.argv[3], str(os.getpid())))
+left.bind(os.path.join(sys.argv[4], str(os.getpid())))
 left.close()
 """
 
+HERE = "127.0.0.1"
 MOST = 16
 Worker = subprocess.Popen[bytes]
 
@@ -44,9 +48,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """Return a function that starts a worker of a health, and at a port if one is named."""
     started: list[Worker] = []
 
-    def worker(health: str, port: str = "0") -> Worker:
+    def worker(health: str, port: str = "0", host: str = HERE) -> Worker:
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, health, port], env=process_environment() | {"TMPDIR": str(tmp_path)},
+            [sys.executable, "-c", PROGRAM, health, port, host],
+            env=process_environment() | {"TMPDIR": str(tmp_path)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         started.append(process)
@@ -91,10 +96,26 @@ def test_one_worker_that_is_not_well_is_enough_and_each_is_named(tmp_path: Path,
     eventually(lambda: tells(0, is_well, is_cut_off), what="to start it again would help nobody")
 
 
+def test_a_worker_that_hangs_is_one_to_start_again_and_the_check_does_not_wait_for_it(
+    tmp_path: Path, start: Callable[..., Worker]
+) -> None:
+    hangs = start("WELL")
+    hangs.send_signal(signal.SIGSTOP)
+    goes_on = threading.Timer(60, hangs.send_signal, [signal.SIGCONT])
+    goes_on.start()
+    try:
+        ended = check(tmp_path)
+    finally:
+        goes_on.cancel()
+        hangs.send_signal(signal.SIGCONT)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"worker {hangs.pid}: does not answer within 2 s; restart it\n"
+
+
 def test_a_worker_takes_the_place_of_one_that_had_the_same_process_id(tmp_path: Path) -> None:
     """In a container that is started again, it always has."""
     sockets(tmp_path).mkdir(mode=0o700)
-    command = [sys.executable, "-c", LEFT_BEHIND + PROGRAM, "WELL", "0", str(sockets(tmp_path))]
+    command = [sys.executable, "-c", LEFT_BEHIND + PROGRAM, "WELL", "0", HERE, str(sockets(tmp_path))]
     environment = process_environment() | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
@@ -167,18 +188,79 @@ def test_a_request_for_the_head_alone_gets_no_body(start: Callable[..., Worker])
     assert int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]) > 0
 
 
-def test_a_worker_whose_socket_has_no_safe_place_says_that_checks_find_nothing(tmp_path: Path) -> None:
-    sockets(tmp_path).mkdir()
-    sockets(tmp_path).chmod(0o777)
+def test_a_worker_that_is_started_again_gets_its_port_at_once(start: Callable[..., Worker]) -> None:
+    """The system remembers connections that have ended for a minute, in which a worker's port would be taken."""
+    port = free_port()
+    first = start("WELL", str(port))
+    with socket.create_connection((HERE, port)) as probe:
+        probe.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert b"".join(iter(lambda: probe.recv(65536), b"")), "it is the worker that ends the connection"
+    first.kill()
+    first.wait()
+    start("WELL", str(port))
+    with socket.create_connection((HERE, port)) as probe:
+        assert status_of(probe) == 200
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+def test_a_worker_listens_at_an_address_of_either_protocol_or_by_name(start: Callable[..., Worker], host: str) -> None:
+    if host == "::1" and not has_ipv6():
+        pytest.skip("NOT TESTED: a worker at an IPv6 address, of which this machine has none")
+    port = free_port()
+    start("WELL", str(port), host)
+    with socket.create_connection((host, port)) as probe:
+        assert status_of(probe) == 200
+
+
+def _open_to_others(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+
+
+def _of_another_user(place: Path) -> None:
+    if os.geteuid() != 0:
+        lack("only root can give a directory to somebody else")
+    place.mkdir(0o700)
+    os.chown(place, 65534, 65534)
+
+
+def _a_link_to_private_files(place: Path) -> None:
+    """All that have no process id for a name would be removed, as the sockets of dead workers are."""
+    private = place.with_name("private")
+    private.mkdir(0o700)
+    (private / "letter").touch()
+    place.symlink_to(private)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (_open_to_others, "belongs to another user, or others may use it"),
+        (_of_another_user, "belongs to another user, or others may use it"),
+        (_a_link_to_private_files, "Not a directory"),
+    ],
+)
+def test_a_worker_whose_socket_has_no_safe_place_says_that_checks_find_nothing(
+    tmp_path: Path, prepare: Callable[[Path], None], reason: str
+) -> None:
+    prepare(sockets(tmp_path))
+    before = sorted(tmp_path.rglob("*"))
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "WELL", "0"], env=process_environment() | {"TMPDIR": str(tmp_path)},
+        [sys.executable, "-c", PROGRAM, "WELL", "0", HERE], env=process_environment() | {"TMPDIR": str(tmp_path)},
         input=b"\n", capture_output=True, timeout=60, check=True,
     )  # fmt: skip
     output = ended.stdout.decode()
     assert "carecase worker --check finds nothing" in output
-    assert f"{sockets(tmp_path)}: belongs to another user, or others may use it" in output
+    assert f"{sockets(tmp_path)}: {reason}" in output
     assert output.endswith("ready\n"), "it works nevertheless"
+    assert sorted(tmp_path.rglob("*")) == before
     assert check(tmp_path).returncode == 1
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        return True
+    return False
 
 
 def connected(place: str) -> socket.socket:

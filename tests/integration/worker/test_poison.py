@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +113,7 @@ class _Over(Exception):
 
 def test_a_rehearsal_that_comes_to_no_end_is_over_with_the_attempt() -> None:
     reader, writer = os.pipe()
+    children = set(psutil.Process().children())
 
     def hangs(_: Collection[int]) -> None:
         signal.pause()
@@ -129,3 +131,4 @@ def test_a_rehearsal_that_comes_to_no_end_is_over_with_the_attempt() -> None:
     os.close(writer)
     assert os.read(reader, 1) == b"", "nobody has the other end open any more"
     os.close(reader)
+    assert set(psutil.Process().children()) <= children, "its process is reaped, or a worker would gather them"

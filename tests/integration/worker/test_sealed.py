@@ -251,9 +251,10 @@ def test_a_chunk_waits_for_its_key(store: Stores, targets: SteppedTargets, capfd
 def test_a_job_that_cannot_be_opened_can_be_cancelled(
     store: Stores, targets: SteppedTargets, sealed: Seals, worker: Seals
 ) -> None:
-    admission = admit(store, cases(1, 3), sealed)
+    admission = admit(store, cases(1, 25), sealed)
     assert attempt(store, targets, admission.to_notify[0], worker).verdict == "released: unreadable"
     store.jobs.cancel(admission.job_id)
-    assert attempt(store, targets, admission.to_notify[0], worker).verdict == "kept"
+    for number in range(3):
+        assert attempt(store, targets, ChunkRef(admission.job_id, number), worker).verdict == "kept"
     job = store.jobs.job(admission.job_id)
-    assert (job.state, job.counts["cancelled"]) == (State.CANCELLED, 3)
+    assert (job.state, job.processed, job.counts["cancelled"]) == (State.CANCELLED, 25, 25), "each item once"

@@ -1,12 +1,14 @@
 """Sweeps of a worker: they notify for what is overdue, take chunks back from the dead, and report the worker."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from structlog.testing import capture_logs
 from tests.builders import a_new_job
+from tests.ports import free_port
 from tests.services import Services
 from tests.stores import Stores
 
@@ -14,7 +16,9 @@ from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
+from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import load
+from carecase_worker.settings.model import Settings
 from carecase_worker.store.operations.claims import Claimed, RetryLater
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
@@ -24,21 +28,27 @@ Elapse = Callable[[timedelta], None]
 MINUTE = timedelta(minutes=1)
 
 
+def settings_at(redis_url: str) -> Settings:
+    """Those of a worker of two databases, with a broker that has nothing in it."""
+    return load(
+        environment={
+            "CARECASE_REDIS_URL": redis_url,
+            "CARECASE_BROKER_PREFIX": f"{uuid4()}:",
+            "CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere",
+            "CARECASE_DATABASES_OTHER_URL": "sqlite:///nowhere",
+        }
+    )
+
+
 @pytest.fixture
 def notifier(servers: Services) -> Notifier:
-    """Notifications of a broker with nothing in it."""
-    return Notifier(
-        celery_app(
-            load(
-                environment={
-                    "CARECASE_REDIS_URL": servers.redis_url,
-                    "CARECASE_BROKER_PREFIX": f"{uuid4()}:",
-                    "CARECASE_DATABASES_DEMO_URL": "sqlite:///nowhere",
-                    "CARECASE_DATABASES_OTHER_URL": "sqlite:///nowhere",
-                }
-            )
-        )
-    )
+    return Notifier(celery_app(settings_at(servers.redis_url)))
+
+
+@pytest.fixture
+def away() -> Settings:
+    """Settings of a Redis that nobody reaches."""
+    return settings_at(f"redis://127.0.0.1:{free_port()}/0")
 
 
 @pytest.fixture
@@ -110,6 +120,25 @@ def test_a_notification_that_waits_is_seen_although_the_next_database_has_none(
     admit(store, "other")
     sweep.once()
     assert sweep.signs.waiting
+
+
+def test_a_job_store_has_answered_although_the_broker_is_away(
+    store: Stores, sweep: Sweep, away: Settings, elapse: Elapse
+) -> None:
+    """A worker that cannot say so is restarted later if it is stuck, and until then nobody takes it for ready."""
+    admit(store)
+    elapse(MINUTE)
+    with pytest.raises(StoreUnavailable, match=r"broker\.url"):
+        replace(sweep, notifier=Notifier(celery_app(away))).once()
+    assert sweep.signs.reached > 0
+
+
+def test_a_job_store_that_is_away_has_not_answered(sweep: Sweep, away: Settings) -> None:
+    absent = Stores(away.redis, away.jobs)
+    with pytest.raises(StoreUnavailable, match=r"redis\.url"):
+        replace(sweep, leases=absent.leases).once()
+    absent.client.close()
+    assert sweep.signs.reached == 0, "or else a worker without Redis is ready"
 
 
 def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(

@@ -47,6 +47,21 @@ from carecase_worker.worker.schema_watch import SchemaWatch
 configure_logging(load().log)
 create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))
 """
+WITHOUT_REDIS = """
+import threading
+from celery import signals
+from carecase_worker.settings.loading import load
+from carecase_worker.telemetry import configure_logging
+from carecase_worker.worker.app import create_worker
+from carecase_worker.worker.health.signs import Signs
+from carecase_worker.worker.metrics import metrics_of
+from carecase_worker.worker.schema_watch import SchemaWatch
+configure_logging(load().log)
+create_worker(load(), Signs(), metrics_of(load()), SchemaWatch({}))
+signals.worker_ready.send(sender=None)
+input()
+print(sum(thread.name == "housekeeping" for thread in threading.enumerate()))
+"""
 DEEP = 940
 """Levels that an intake accepts on every Python."""
 MARKED = "Winterfylleth"
@@ -167,6 +182,30 @@ def test_a_sweep_that_fails_is_made_again_next_time(worker: Worker) -> None:
     assert (record["level"], record["error"]) == ("error", "ValueError")
     worker.redis.zrem(due, "a job:no number")
     worker.completes(worker.admit(notify=False))
+
+
+def test_no_part_of_housekeeping_ends_because_redis_was_away_once(tmp_path: Path) -> None:
+    """Or else, as an example, no ledger would be purged until somebody starts the worker again."""
+    named = {
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "DATABASES_DEMO_URL": f"sqlite:///{tmp_path}/nowhere.sqlite",
+        "WORKER_SWEEP_SECONDS": "86400",
+        "WEBHOOKS_CRM_URL": "https://h/w",
+        "WEBHOOKS_CRM_CLIENT": "demo",
+        "WEBHOOKS_CRM_SECRETS": SECRET,
+    }
+    environment = {**process_environment(), **{f"CARECASE_{name}": value for name, value in named.items()}}
+    log = tmp_path / "worker.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WITHOUT_REDIS], env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
+        )
+        try:
+            failed = "housekeeping left for next time"
+            eventually(lambda: log.read_text().count(failed) == 4, what="order, sweep, purge and webhooks have failed")
+        finally:
+            process.communicate(b"\n", timeout=60)
+    assert log.read_text().splitlines()[-1] == "5", "they go on, and so does the look at the schemas"
 
 
 def test_a_webhook_without_secrets_is_told_of_at_start(servers: Services) -> None:

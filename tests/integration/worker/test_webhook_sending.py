@@ -5,7 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.tls import Certificates, certificates, tls_before
 
 from carecase_worker.settings.sections.webhooks import DeliverySettings
 from carecase_worker.worker.webhooks.messages import test_message as a_test_message
-from carecase_worker.worker.webhooks.sending import Reply, Sending
+from carecase_worker.worker.webhooks.sending import Reply, Sending, resolve_by_system
 
 MESSAGE = a_test_message("x", (SECRET,), NOW)
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -105,6 +105,11 @@ def test_a_name_that_nobody_has_is_told(error: Exception) -> None:
     assert reply == Reply(reason="name not resolved")
 
 
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1"])
+def test_the_system_finds_addresses_of_both_protocols(address: str) -> None:
+    assert resolve_by_system(address, 443) == [address]
+
+
 def test_an_attempt_whose_time_went_into_the_name_connects_to_nobody() -> None:
     def resolve(*_: object) -> list[str]:
         time.sleep(0.02)  # a look-up that takes longer than an attempt may
@@ -118,6 +123,39 @@ def test_an_attempt_whose_time_went_into_the_name_connects_to_nobody() -> None:
         assert reply == Reply(reason="timeout")
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_without_tls_nothing_is_sent_to_a_public_address() -> None:
+    """Ids of jobs would go through the internet for everyone to read."""
+    settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 0.01})
+    public = Sending(settings, lambda *_: ["93.184.216.34"], ssl.create_default_context())
+    assert public.send("http://hooks.carecase.example/", MESSAGE, NOW) == Reply(reason="address not permitted")
+
+
+def test_a_receiver_that_takes_no_connection_is_given_up_in_time() -> None:
+    """The system alone would go on asking it for two minutes."""
+    given_up, went_on = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if not given_up.wait(30):
+            went_on.set()
+
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        place = server.getsockname()
+        for _ in range(4):  # more than it has room for; those beyond wait in vain
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(place)
+        watching = threading.Thread(target=watch)
+        watching.start()
+        reply = sending(timeout_s=1).send(f"http://127.0.0.1:{place[1]}/", MESSAGE, NOW)
+        given_up.set()
+        watching.join()
+    assert reply == Reply(reason="timeout")
+    assert not went_on.is_set()
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -138,6 +176,19 @@ def test_an_answer_that_trickles_in_is_given_up_in_time(files: Certificates, sch
         reply = sending(timeout_s=1, trusted=files.ca).send(f"{scheme}://127.0.0.1:{port}/", MESSAGE, NOW)
         ended.set()
     assert reply == Reply(reason="timeout")
+
+
+def test_a_process_that_ends_does_not_wait_for_an_attempt() -> None:
+    """Python waits at its end for every thread that is no daemon."""
+    before, awaited = set(threading.enumerate()), set[threading.Thread]()
+
+    def answer(connection: socket.socket) -> None:
+        awaited.update(thread for thread in set(threading.enumerate()) - before if not thread.daemon)
+        connection.sendall(NO_CONTENT)
+
+    with answering(answer) as (port, _):
+        assert sending().send(f"http://127.0.0.1:{port}/", MESSAGE, NOW) == Reply(204)
+    assert awaited == set()
 
 
 def test_an_attempt_that_is_over_leaves_no_timer_behind() -> None:
