@@ -10,7 +10,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from carecase_worker.errors import AccessFault, AccessRefused, JobNotFound, StoreUnavailable
+from carecase_worker.errors import AccessFault, AccessRefused, JobExpired, JobNotFound, StoreUnavailable
 from carecase_worker.intake.jobs.client_events import ClientEvents
 from carecase_worker.intake.jobs.cursors import LastEnds
 from carecase_worker.intake.jobs.listening import Listener
@@ -144,8 +144,9 @@ def test_a_client_with_more_jobs_than_are_looked_at_learns_of_the_gap_first() ->
     assert [(name, job_id) for name, job_id, _ in scene.streamed(((), True))[:2]] == [("gap", ""), ("final", A)]
 
 
-def test_jobs_that_are_gone_are_left_out() -> None:
-    scene = Scene({A: JobNotFound("gone"), B: ended(B, 1)})
+@pytest.mark.parametrize("gone", [JobNotFound("gone"), JobExpired("purged")])
+def test_jobs_that_are_gone_are_left_out(gone: Exception) -> None:
+    scene = Scene({A: gone, B: ended(B, 1)})
     assert finals(scene.streamed(({A, B}, False))) == [B]
 
 
