@@ -132,6 +132,12 @@ def test_an_end_that_was_missed_is_not_sent_again_by_its_change() -> None:
     assert scene.looked_from == [NOW], "not to before the first stream began"
 
 
+def test_all_jobs_are_looked_at_once_after_changes_were_missed_and_not_at_each_change() -> None:
+    scene = Scene({A: ended(A, 1)}, [(True, [ended(B, 2)])])
+    assert finals(scene.streamed(((), True), ({A}, False))) == [B, A]
+    assert len(scene.looked_from) == 1
+
+
 def test_ends_that_the_last_stream_has_sent_do_not_come_again() -> None:
     last = LastEnds(NOW + timedelta(seconds=9), (A,))
     scene = Scene({}, [(True, [ended(A, 8), ended(B, 9)])])
