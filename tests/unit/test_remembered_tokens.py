@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.acceptance.system import eventually
 from tests.builders import a_jwks, a_key_pair
 from tests.unit.credentials import ANN, BOBS_KEY, CLIENTS, HELD, KEY, LEEWAY, TOKENS, at, signed, signed_part, token
 
@@ -88,6 +89,19 @@ def test_a_token_is_forgotten_with_the_key_that_signed_it(later: bytes) -> None:
     seconds[0] = 60.0
     keys.find("an id that makes it wait for the keys")
     assert one.known(KEY, authorization) is None
+
+
+def test_keys_that_are_old_are_read_again_also_where_every_token_is_remembered() -> None:
+    published, seconds = [a_jwks(k1=OLD)], [0.0]
+    refresh, refetch, patience = timedelta(seconds=60), timedelta(seconds=5), timedelta(seconds=60)
+    keys = Jwks(lambda: published[-1], refresh, refetch, patience, lambda: seconds[0])
+    tokens = JwtSettings.model_validate({**HELD, "algorithms": ["ES256"], "secret": None})
+    one = Authenticator(CLIENTS, tokens, "both", keys)
+    authorization = signed(OLD, "ES256", "k1")
+    assert one.caller(KEY, authorization) == ANN
+    published.append(a_jwks(k2=NEW))
+    seconds[0] = 60.0
+    eventually(lambda: one.known(KEY, authorization) is None, what="the issuer's key is withdrawn")
 
 
 def test_a_list_of_revocations_that_is_due_is_looked_at_by_a_thread(tmp_path: Path) -> None:
