@@ -73,3 +73,8 @@ def refused(one: Authenticator, api_key: str | None, authorization: str | None) 
 
 def signed(key: Any, algorithm: str, key_id: str | None, **changes: Any) -> str:
     return token(key, algorithm, headers={"kid": key_id} if key_id else {}, **changes)
+
+
+def signed_part(authorization: str) -> str:
+    """The SHA-256 of what a token's signature is of."""
+    return hashlib.sha256(authorization.removeprefix("Bearer ").rpartition(".")[0].encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import Any, cast
 import anyio
 import pytest
 
-from carecase_worker.errors import AccessFault, AccessRefused, JobNotFound, StoreUnavailable
+from carecase_worker.errors import AccessFault, AccessRefused, JobExpired, JobNotFound, StoreUnavailable
 from carecase_worker.intake.jobs.client_events import ClientEvents
 from carecase_worker.intake.jobs.cursors import LastEnds
 from carecase_worker.intake.jobs.listening import Listener
@@ -132,6 +132,12 @@ def test_an_end_that_was_missed_is_not_sent_again_by_its_change() -> None:
     assert scene.looked_from == [NOW], "not to before the first stream began"
 
 
+def test_all_jobs_are_looked_at_once_after_changes_were_missed_and_not_at_each_change() -> None:
+    scene = Scene({A: ended(A, 1)}, [(True, [ended(B, 2)])])
+    assert finals(scene.streamed(((), True), ({A}, False))) == [B, A]
+    assert len(scene.looked_from) == 1
+
+
 def test_ends_that_the_last_stream_has_sent_do_not_come_again() -> None:
     last = LastEnds(NOW + timedelta(seconds=9), (A,))
     scene = Scene({}, [(True, [ended(A, 8), ended(B, 9)])])
@@ -144,8 +150,9 @@ def test_a_client_with_more_jobs_than_are_looked_at_learns_of_the_gap_first() ->
     assert [(name, job_id) for name, job_id, _ in scene.streamed(((), True))[:2]] == [("gap", ""), ("final", A)]
 
 
-def test_jobs_that_are_gone_are_left_out() -> None:
-    scene = Scene({A: JobNotFound("gone"), B: ended(B, 1)})
+@pytest.mark.parametrize("gone", [JobNotFound("gone"), JobExpired("purged")])
+def test_jobs_that_are_gone_are_left_out(gone: Exception) -> None:
+    scene = Scene({A: gone, B: ended(B, 1)})
     assert finals(scene.streamed(({A, B}, False))) == [B]
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from gc import collect
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -103,6 +105,22 @@ async def test_who_has_used_too_much_waits_while_others_do_not() -> None:
     assert await waiting == "ann"
     assert bench.metric("wait_", "ann") == pytest.approx(2, abs=0.2)
     assert bench.metric("wait_", "bob") == 0
+
+
+@in_own_time
+async def test_what_other_threads_used_for_a_client_that_is_alone_is_counted_with_its_next_work() -> None:
+    bench = Bench()
+    bench.processor.charge("ann", 2)
+    await bench.use("ann", 1)
+    assert bench.metric("", "ann") == 3
+
+
+def test_of_a_caller_that_is_gone_nothing_is_kept() -> None:
+    """Callers include the addresses of those who are not let in, of which there is no end."""
+    threads = Threads(most=2, most_each=1)
+    share = ref(threads.share("192.0.2.7"))
+    collect()
+    assert share() is None
 
 
 @in_own_time

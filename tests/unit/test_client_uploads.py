@@ -20,6 +20,7 @@ from tests.builders import a_batch, a_case
 from carecase_worker.cases.care_case import CareCase
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async
+from carecase_worker.client.row_files import RowFile
 from carecase_worker.client.uploads import BatchBuffer, Batches, items_in, reading
 from carecase_worker.client.values import encoded
 from carecase_worker.errors import BatchUnreadable, ClientError
@@ -221,3 +222,22 @@ def test_no_secret_is_shown() -> None:
 def test_a_url_that_is_none_is_reported(url: str) -> None:
     with pytest.raises(ClientError, match="URL"):
         connect(url)
+
+
+@pytest.mark.parametrize("content", [b"case_Key\n1\n", gzip.compress(b"case_Key\n1\n")])
+def test_an_open_file_of_rows_is_sent_from_its_beginning_wherever_it_was_read_to(content: bytes) -> None:
+    file = io.BytesIO(content)
+    expected = body_of(RowFile(file))
+    file.seek(5)
+    assert body_of(RowFile(file)) == expected == (content, "text/csv", "gzip" if content[:1] != b"c" else None)
+
+
+def test_it_is_reported_that_a_batch_is_sent_also_of_the_parts_of_one_that_was_too_large() -> None:
+    """Whoever is interrupted then is told that the last one may have been accepted."""
+    whole: list[int] = []
+    batch = BatchBuffer(0, lambda: whole.append(1))
+    for item in (b"1", b"2", b"3"):
+        batch.add(item)
+    for part in batch.cut(1):
+        b"".join(part.upload().pieces())
+    assert len(whole) == 3

@@ -154,6 +154,7 @@ def test_while_the_issuer_hangs_it_is_waited_for_only_as_long_as_patience_lasts(
     with issuer.hanging(), asked_for(jwks, "unknown", 1):
         assert issuer.was_asked.get(timeout=30) == 2
         jwks.elapse(PATIENCE_S)
+        assert {thread.daemon for thread in threading.enumerate() if thread.name == "key set"} == {True}, "it may end"
         with asked_for(jwks, "unknown", 1) as at_once:
             assert at_once.get(timeout=PATIENCE_S / 2) is False
         assert jwks.has("old")

@@ -1,15 +1,16 @@
 """Listeners of events: what may have changed is looked at again, however a look ends and whatever is named."""
 
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
 import pytest
+from structlog.testing import capture_logs
 
-from carecase_worker.errors import StoreUnavailable
+from carecase_worker.errors import CareCaseError, JobExpired, JobNotFound, KeysUnavailable, StoreUnavailable
 from carecase_worker.intake.http.responses.event_stream import HEARTBEAT
 from carecase_worker.intake.jobs.listening import Listener
 from carecase_worker.settings.model import RedisSettings
@@ -21,17 +22,12 @@ HOUR = timedelta(hours=1)
 ENOUGH = 5
 
 
-def test_a_look_that_failed_is_made_again_though_nothing_changes_any_more() -> None:
-    faults: list[Exception] = [StoreUnavailable("away")]
-    changes: list[bytes] = []
+def streamed(news: Callable[[], AsyncIterator[bytes]], is_over: Callable[[list[bytes]], bool]) -> list[bytes]:
+    """The pieces of a stream of which nothing changes, until a test says that it is over."""
+    pieces: list[bytes] = []
 
     async def allowed() -> Any:
         return None
-
-    async def news() -> AsyncIterator[bytes]:
-        if faults:
-            raise faults.pop()
-        yield b"news"
 
     async def listen() -> None:
         listener = Listener(
@@ -42,11 +38,49 @@ def test_a_look_that_failed_is_made_again_though_nothing_changes_any_more() -> N
             allowed=allowed,
             read=cast(Any, None),
         )
-        async for piece in listener.stream(news, lambda: b"news" in changes or len(changes) > ENOUGH):
-            changes.append(piece)
+        async for piece in listener.stream(news, lambda: is_over(pieces) or len(pieces) > ENOUGH):
+            pieces.append(piece)
 
     anyio.run(listen)
-    assert changes == [HEARTBEAT, b"news"]
+    return pieces
+
+
+def failing(*faults: Exception) -> Callable[[], AsyncIterator[bytes]]:
+    """Looks that fail so many times, and then find something each time."""
+    to_come = [*faults]
+
+    async def news() -> AsyncIterator[bytes]:
+        if to_come:
+            raise to_come.pop(0)
+        yield b"news"
+
+    return news
+
+
+def test_a_look_that_failed_is_made_again_though_nothing_changes_any_more() -> None:
+    assert streamed(failing(StoreUnavailable("away")), lambda pieces: b"news" in pieces) == [HEARTBEAT, b"news"]
+
+
+def test_once_a_look_has_succeeded_again_nothing_is_read_until_something_changes() -> None:
+    assert streamed(failing(StoreUnavailable("away")), lambda pieces: len(pieces) == ENOUGH) == [
+        HEARTBEAT,
+        b"news",
+        *[HEARTBEAT] * 3,
+    ]
+
+
+@pytest.mark.parametrize("error", [JobExpired("gone"), JobNotFound("never was"), KeysUnavailable("later")])
+def test_a_stream_whose_job_or_key_is_gone_ends_as_one_that_is_over_does(error: CareCaseError) -> None:
+    """Not as one that breaks off, which is logged as a fault of the service."""
+
+    async def news() -> AsyncIterator[bytes]:
+        yield b"news"
+        raise error
+
+    with capture_logs() as logs:
+        assert streamed(news, lambda _: False) == [b"news"]
+    ended = {"event": "stream ended", "client": "ann", "reason": type(error).__name__, "log_level": "info"}
+    assert logs == [ended]
 
 
 def test_a_wake_up_names_a_thousand_jobs_and_of_more_the_listener_finds_out_for_itself() -> None:

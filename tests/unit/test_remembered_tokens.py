@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.acceptance.system import eventually
 from tests.builders import a_jwks, a_key_pair
-from tests.unit.credentials import ANN, BOBS_KEY, CLIENTS, HELD, KEY, LEEWAY, TOKENS, at, signed, token
+from tests.unit.credentials import ANN, BOBS_KEY, CLIENTS, HELD, KEY, LEEWAY, TOKENS, at, signed, signed_part, token
 
 from carecase_worker.errors import AccessRefused
 from carecase_worker.intake.access.authenticator import Authenticator
@@ -90,6 +91,19 @@ def test_a_token_is_forgotten_with_the_key_that_signed_it(later: bytes) -> None:
     assert one.known(KEY, authorization) is None
 
 
+def test_keys_that_are_old_are_read_again_also_where_every_token_is_remembered() -> None:
+    published, seconds = [a_jwks(k1=OLD)], [0.0]
+    refresh, refetch, patience = timedelta(seconds=60), timedelta(seconds=5), timedelta(seconds=60)
+    keys = Jwks(lambda: published[-1], refresh, refetch, patience, lambda: seconds[0])
+    tokens = JwtSettings.model_validate({**HELD, "algorithms": ["ES256"], "secret": None})
+    one = Authenticator(CLIENTS, tokens, "both", keys)
+    authorization = signed(OLD, "ES256", "k1")
+    assert one.caller(KEY, authorization) == ANN
+    published.append(a_jwks(k2=NEW))
+    seconds[0] = 60.0
+    eventually(lambda: one.known(KEY, authorization) is None, what="the issuer's key is withdrawn")
+
+
 def test_a_list_of_revocations_that_is_due_is_looked_at_by_a_thread(tmp_path: Path) -> None:
     file, seconds = tmp_path / "revoked", [0.0]
     file.write_text("")
@@ -102,6 +116,24 @@ def test_a_list_of_revocations_that_is_due_is_looked_at_by_a_thread(tmp_path: Pa
     assert one.known(KEY, authorization) is None, "a file may be on a disk that hangs"
     assert one.caller(KEY, authorization) == ANN
     assert one.known(KEY, authorization) == ANN
+
+
+@pytest.mark.parametrize("listed", ["jti 1", "sub user", "client ann", "token"])
+def test_a_token_that_is_remembered_is_refused_once_it_is_revoked(tmp_path: Path, listed: str) -> None:
+    file, seconds = tmp_path / "revoked", [0.0]
+    file.write_text("")
+    revocations = Revocations(file, timedelta(seconds=5), lambda: seconds[0])
+    one = Authenticator(CLIENTS, TOKENS, "both", revocations=revocations)
+    authorization = token(jti="1")
+    assert one.caller(KEY, authorization) == ANN
+    file.write_text(listed if listed != "token" else f"token {signed_part(authorization)}")
+    seconds[0] = 5.0
+    for _ in range(2):
+        assert one.known(KEY, authorization) is None, "the list is due"
+        revocations.look(file)
+        with pytest.raises(AccessRefused, match="revoked"):
+            one.known(KEY, authorization)
+        seconds[0] += 5.0
 
 
 def test_so_many_are_remembered_and_the_oldest_goes_first() -> None:

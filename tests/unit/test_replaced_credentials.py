@@ -23,6 +23,7 @@ from tests.unit.credentials import (
     gate,
     refused,
     signed_by_hand,
+    signed_part,
     token,
 )
 
@@ -44,11 +45,6 @@ def test_a_secret_that_is_replaced_overlaps_with_the_next_one() -> None:
 
 
 REVOKED = "has been revoked. Ask the operator of the service."
-
-
-def signed_part(authorization: str) -> str:
-    """The SHA-256 of what a token's signature is of."""
-    return hashlib.sha256(authorization.removeprefix("Bearer ").rpartition(".")[0].encode()).hexdigest()
 
 
 def test_a_revoked_key_or_token_is_refused(tmp_path: Path) -> None:

@@ -26,11 +26,13 @@ SECOND = "0199c0de-0000-7000-8000-000000000002"
 
 
 @contextmanager
-def dropping(place: Path, *replies: Reply, options: DropOptions = OPTIONS) -> Iterator[tuple[Dropping, Peer, StringIO]]:
+def dropping(
+    place: Path, *replies: Reply, options: DropOptions = OPTIONS, database: str = "d"
+) -> Iterator[tuple[Dropping, Peer, StringIO]]:
     """The sender of a folder's files, the service, and what the sender prints."""
     printed, folder = StringIO(), Folder(place)
     with answering(*replies) as peer, folder.watched():
-        access = Access(peer.url, api_key="k", token="t", database="d")
+        access = Access(peer.url, api_key="k", token="t", database=database)
         with connect_to(access, RetryPolicy(tries=1)) as client:
             console = Console(file=printed, highlight=False, soft_wrap=True)
             yield Dropping(client, folder, options, console, DropMapping.of(options)), peer, printed
@@ -134,22 +136,20 @@ def test_a_file_that_cannot_be_read_for_now_stays_to_be_sent_again(tmp_path: Pat
 
 
 def test_what_was_wrong_with_the_options_can_be_corrected(tmp_path: Path) -> None:
-    """The same file by another mapping, or for another care plan, is another batch: a key refuses another one."""
+    """By another mapping, for another care plan or database, a file is another batch: a key refuses another one."""
     mapping, folder = tmp_path / "m.toml", tmp_path / "folder"
     folder.mkdir()
     keys = []
-    for care_plan, text in ((5, ""), (6, ""), (6, "trim = true\n"), (6, "trim = true\n")):
+    trim = "trim = true\n"
+    for database, care_plan, text in (("d", 5, ""), ("d", 6, ""), ("e", 6, ""), ("d", 6, trim), ("d", 6, trim)):
         mapping.write_text(text)
         (folder / "a.csv").write_text(ROWS)
-        with dropping(folder, *applied(), options=DropOptions(settle=0, mapping=str(mapping), care_plan=care_plan)) as (
-            one,
-            peer,
-            _,
-        ):
+        options = DropOptions(settle=0, mapping=str(mapping), care_plan=care_plan)
+        with dropping(folder, *applied(), options=options, database=database) as (one, peer, _):
             assert send(one) == [Filed.DONE]
         keys.append(peer.received[0].headers["idempotency-key"])
-    assert len(set(keys)) == 3
-    assert keys[2] == keys[3]
+    assert len(set(keys)) == 4
+    assert keys[3] == keys[4]
 
 
 def test_a_mapping_that_cannot_be_read_is_no_fault_of_a_file(tmp_path: Path, carecase: Carecase) -> None:

@@ -61,11 +61,11 @@ def test_the_options_go_with_a_batch_however_it_is_sent(
 
 
 def test_of_a_bad_file_nothing_is_sent_though_its_first_part_is_good(carecase: Carecase, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_bytes(ROWS + b"3,true\n" * 100_000 + b"3\n")
+    (tmp_path / "rows.csv").write_bytes(ROWS + b"3,true\n" * 200_000 + b"3\n")  # two parts are whole before it
     with answering() as peer:
         ran = carecase("submit", "rows.csv", *BY_MAPPING, peer.url)
     assert (ran.status, ran.out, peer.calls) == (2, "", [])
-    assert "rows.csv: Line 100005 has 1 cell" in ran.err
+    assert "rows.csv: Line 200005 has 1 cell" in ran.err
 
 
 def test_rows_go_whole_where_all_or_nothing_is_wanted(carecase: Carecase) -> None:

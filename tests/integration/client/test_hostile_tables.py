@@ -11,7 +11,7 @@ import pytest
 from tests.acceptance.system import eventually
 
 from carecase_worker.client.files import table_process
-from carecase_worker.client.files.table_process import MOST_MEMORY_BYTES
+from carecase_worker.client.files.table_process import MOST_CPU_S, MOST_MEMORY_BYTES
 from carecase_worker.client.row_files import RowFile, items_of_file
 from carecase_worker.errors import BatchUnreadable
 
@@ -116,6 +116,17 @@ def test_who_stops_reading_leaves_no_process(tmp_path: Path) -> None:
     assert len(readers()) == 1
     items.close()  # type: ignore[attr-defined]  # a generator
     assert readers() == []
+
+
+def test_a_reader_has_so_much_memory_and_time_and_leaves_no_core(tmp_path: Path) -> None:
+    """Where there is memory for all that a file asks for, nothing else would refuse it; a core is full of cases."""
+    path = a_workbook(tmp_path / "long.xlsx", f"<row>{ROW}</row>" * 100_000)
+    items = items_of_file(RowFile(path))
+    assert next(items)
+    (reader,) = map(psutil.Process, readers())
+    limits = [reader.rlimit(which) for which in (psutil.RLIMIT_AS, psutil.RLIMIT_CPU, psutil.RLIMIT_CORE)]
+    items.close()  # type: ignore[attr-defined]  # a generator
+    assert limits == [(MOST_MEMORY_BYTES, MOST_MEMORY_BYTES), (MOST_CPU_S, MOST_CPU_S), (0, 0)]
 
 
 def readers() -> list[int]:

@@ -49,6 +49,15 @@ def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event(is_async
     assert (names, sent) == (["progress", "final"], [None, "1"])
 
 
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_wherever_a_stream_is_cut_off_the_next_one_is_read_from_its_beginning(cut: int) -> None:
+    """The service begins each with the time after which to come again, and the last id."""
+    cut_off, resumed = f"{BEGUN}ress\ndata: {json.dumps(a_job('running'))}"[:-cut], f"retry: 1\nid: 1\n\n{ENDED}"
+    replies = [Reply(200, text.encode(), _STREAM) for text in (cut_off, resumed)]
+    names, sent = followed(False, *replies)
+    assert (names, sent) == (["progress", "final"], [None, "1"])
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_job_of_which_nothing_more_is_told_is_read_instead(is_async: bool) -> None:
     names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(204), job_reply(created=3))

@@ -107,6 +107,11 @@ def test_an_address_whose_tokens_take_long_holds_up_no_other(servers: Services) 
     assert asyncio.run(come_in()) == "ann"
 
 
+def test_checks_for_one_address_leave_as_many_threads_to_all_others(servers: Services) -> None:
+    threads = admittance(servers, FOR_EVER, "threads").threads
+    assert threads.share("192.0.2.7").total_tokens * 2 <= threads.all.total_tokens
+
+
 def test_who_is_let_in_does_not_wait(servers: Services) -> None:
     assert asyncio.run(admittance(servers, FOR_EVER, "bob").admit(KEYS["bob"], None, None, ignore)).client == "bob"
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
+from tests.integration.intake.connections.guarded import Download
 from tests.integration.intake.own_time import Client, Service, elapse, in_own_time, served, settle
 
 from carecase_worker.intake.http.middleware.access_log import add_log_fields
@@ -84,6 +85,36 @@ async def test_who_has_asked_or_been_answered_later_stays_longer(sent: bytes) ->
             clients += await connections(service, stack, 1)
             ended.append([place for place, is_open in enumerate(await open_of(clients)) if not is_open])
         assert ended == [[2], [0, 2], [0, 1, 2]]
+
+
+@in_own_time
+async def test_an_answer_counts_as_well_as_a_request_however_late_it_is() -> None:
+    application = Application()
+    async with served(application, **BOUNDS) as service, AsyncExitStack() as stack:
+        clients = await connections(service, stack, MOST)
+        application.answers.clear()
+        await clients[0].send(GET)
+        late, application.answers = application.answers, asyncio.Event()
+        application.answers.set()
+        for client in clients[1:]:
+            await client.send(GET)
+            await client.answer()
+        late.set()
+        await clients[0].answer()
+        await connections(service, stack, 1)
+        assert await open_of(clients) == [True, False, True]
+
+
+@in_own_time
+async def test_one_that_does_not_read_its_answer_gives_way_at_once() -> None:
+    download = Download(200)
+    async with served(download, max_connections=1) as service, service.client(1 << 16) as slow:
+        await slow.send(GET)
+        assert await download.waits()
+        async with service.client() as later:
+            await settle()
+            assert len(service.state.connections) == 1
+            assert await later.is_open()
 
 
 @in_own_time

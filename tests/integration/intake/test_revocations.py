@@ -111,6 +111,26 @@ def test_requests_that_come_together_look_at_the_list_once(tmp_path: Path) -> No
     assert file.looks == 1
 
 
+def test_whoever_comes_while_the_list_is_read_waits_for_what_it_says(tmp_path: Path) -> None:
+    file, asked = tmp_path / "list", Semaphore(0)
+    os.mkfifo(file)  # it is read for as long as a test writes it
+
+    def seconds() -> float:
+        asked.release()
+        return 100.0
+
+    revocations = Revocations(file, timedelta(seconds=REFRESH_S), seconds)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(revocations.holds, Revocable.JTI, "a")
+        with file.open("w") as written:
+            while asked.acquire(blocking=False):
+                pass
+            second = pool.submit(revocations.holds, Revocable.JTI, "a")
+            assert asked.acquire(timeout=60), "it looks if it is time to"
+            written.write("jti a")
+        assert (first.result(60), second.result(60)) == (True, True)
+
+
 def rewritten(file: Path) -> None:
     (file.parent / "other").write_text("jti b")
     (file.parent / "other").replace(file)
@@ -155,6 +175,22 @@ def test_what_is_revoked_stays_so_while_the_list_cannot_be_read(
     revocations.seconds += REFRESH_S
     assert revocations.has("a", "b") == [False, True]
     assert revocations.list.faults == ()
+
+
+def test_a_list_that_can_be_read_again_unchanged_has_no_fault_any_more(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    revocations = Held(place / "list", "jti a")
+    for _ in range(2):  # a change is read twice
+        assert revocations.has("a") == [True]
+        revocations.seconds += REFRESH_S
+    place.rename(tmp_path / "elsewhere")
+    assert revocations.has("a") == [True]
+    faults = [*revocations.list.faults]
+    (tmp_path / "elsewhere").rename(place)
+    revocations.seconds += REFRESH_S
+    assert revocations.has("a") == [True]
+    assert (faults, revocations.list.faults) == (["cannot be read (No such file or directory)"], ())
 
 
 def test_a_line_that_is_no_entry_is_reported_and_the_others_count(tmp_path: Path) -> None:

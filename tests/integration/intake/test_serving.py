@@ -12,6 +12,7 @@ from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.integration.intake.answers import GUARDED, JSON, accepted, item, job_of, multi_status, problem, require
 from tests.integration.intake.intakes import Intake, an_intake
+from tests.plain_http import http_get
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED
@@ -81,6 +82,15 @@ def test_a_job_that_is_waited_for_is_shown_once_it_is_final(intake: Intake, at: 
     assert response.status_code == (207 if at.endswith("result") else 200)
     if response.status_code == 200:
         assert response.json()["data"]["state"] == "completed"
+
+
+def test_a_job_is_waited_for_by_any_spelling_of_its_id(intake: Intake) -> None:
+    job_id = intake.send()
+    with ThreadPoolExecutor() as threads, intake.client(prefer="wait=50") as client:
+        waiting = threads.submit(client.get, f"/jobs/{job_id.upper()}")
+        eventually(lambda: "\ncarecase_long_polls 1.0\n" in http_get(f"{intake.url}/metrics").text, what="it is held")
+        intake.finish(job_id)
+        assert waiting.result(40).json()["data"]["state"] == "completed"
 
 
 def test_who_waits_for_what_is_not_theirs_is_not_kept(intake: Intake) -> None:

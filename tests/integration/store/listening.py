@@ -35,9 +35,9 @@ class Listening:
         finally:
             task.cancel()
 
-    async def completions_heard(self) -> None:
-        """Wait until somebody listens for jobs that become final."""
-        await self._heard_by(self.store.keys.final, 1)
+    async def completions_heard(self, by: int = 1) -> None:
+        """Wait until so many listen for jobs that become final."""
+        await self._heard_by(self.store.keys.final, by)
 
     async def progress_heard_by(self, listeners: int) -> None:
         """Wait until so many listen for the progress of jobs."""

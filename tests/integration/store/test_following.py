@@ -117,6 +117,33 @@ def test_a_listener_that_comes_while_the_connection_is_broken_opens_none_of_its_
     play(scene)
 
 
+def test_whoever_comes_while_the_connection_is_closed_does_not_fail(play: Play) -> None:
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(60):
+            async with here.begun():
+                pass
+            with here.finals.followers.of_client("demo"):
+                await here.finals.hear_progress()
+                await here.progress_heard_by(0)
+
+    play(scene)
+
+
+def test_whoever_comes_while_there_is_no_connection_makes_none(play: Play) -> None:
+    """It waits for the one that is made anew for all; another one would never end."""
+
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(60):
+            async with here.begun():
+                pass
+            await here.completions_heard(by=0)
+            with here.finals.followers.of_client("demo"):
+                await here.finals.hear_progress()
+                await here.progress_heard_by(0)
+
+    play(scene)
+
+
 def test_when_the_process_ends_every_listener_ends(play: Play) -> None:
     async def scene(here: Listening) -> None:
         with here.finals.followers.of_job("one") as before:

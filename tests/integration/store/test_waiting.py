@@ -13,8 +13,13 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.settings.model import RedisSettings
 from carecase_worker.store.job import State
+from carecase_worker.store.listening.completions import JobCompletions
 from carecase_worker.store.operations.claims import ChunkResult
+
+ENOUGH_TRIES = 4
+"""Connections that are refused, half a second apart."""
 
 
 def admitted(store: Stores) -> str:
@@ -112,6 +117,48 @@ def test_each_outage_is_logged_once(play: Play) -> None:
                     assert [entry["event"] for entry in logs] == ["not listening"]
 
     play(scene)
+
+
+def test_an_outage_is_logged_once_however_often_the_connection_is_tried_again() -> None:
+    tries: list[asyncio.StreamWriter] = []
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer)
+        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server, asyncio.timeout(120):
+            url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+            finals = JobCompletions(RedisSettings.model_validate({"url": url}))
+            listening = asyncio.create_task(finals.listen())
+            with capture_logs() as logs:
+                while len(tries) < ENOUGH_TRIES:
+                    await asyncio.sleep(0.01)  # nothing tells of a connection that is refused
+            listening.cancel()
+        assert [entry["event"] for entry in logs] == ["not listening"]
+
+    asyncio.run(scene())
+
+
+def test_a_connection_over_which_nothing_happens_is_asked_if_it_lives_and_stays(play: Play, servers: Services) -> None:
+    pongs: list[bytes] = []
+
+    def change(piece: bytes) -> bytes:
+        pongs.extend([piece] if b"pong" in piece.lower() else [])
+        return piece
+
+    async def scene(here: Listening) -> None:
+        async with asyncio.timeout(120), here.begun():
+            with capture_logs() as logs:
+                pongs.clear()
+                while not (pongs or logs):
+                    await asyncio.sleep(0.01)  # neither wakes anybody
+            assert not logs, "a connection that is only quiet is not given up"
+
+    port = urlsplit(servers.redis_url).port
+    assert port is not None
+    with passing_on(port, change) as way_in:
+        play(scene, servers.redis_url.replace(f":{port}/", f":{way_in}/"))
 
 
 def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(play: Play, servers: Services) -> None:

@@ -37,6 +37,10 @@ from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.worker.processes.process_identity import own_name
 
 NEVER = "86400"
+SLOW_INSERTS = """
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep({}); RETURN NEW; END $$;
+    CREATE TRIGGER slow BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION slow()
+"""
 
 
 @dataclass
@@ -161,13 +165,7 @@ def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_so
 def inserts_take(worker: Worker, seconds: float) -> Iterator[None]:
     """Let each insert of a case take so long."""
     with worker.database.begin() as connection:
-        connection.exec_driver_sql(
-            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
-            f" $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$"
-        )
-        connection.exec_driver_sql(
-            "CREATE TRIGGER slow BEFORE INSERT ON care_case FOR EACH ROW EXECUTE FUNCTION slow()"
-        )
+        connection.exec_driver_sql(SLOW_INSERTS.format(seconds))
     try:
         yield
     finally:
@@ -248,10 +246,7 @@ def _spoil_payload(client: "redis.Redis", keys: Keys, job_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("break_it", "event"),
-    [
-        (_spoil_record, "chunk left for the sweep"),
-        (_spoil_payload, "chunk failed"),
-    ],
+    [(_spoil_record, "chunk left for the sweep"), (_spoil_payload, "chunk failed")],
     ids=["a record", "a payload"],
 )
 def test_what_somebody_broke_in_redis_ends_no_pool_process(

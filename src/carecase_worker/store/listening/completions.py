@@ -40,6 +40,7 @@ class JobCompletions:
         self._keys = Keys(settings.prefix)
         self._awaited: dict[str, set[asyncio.Event]] = {}
         self._channels: Any = None
+        self._subscribing = asyncio.Lock()
         self.followers = Followers()
         self._over = False
         self._heard = True
@@ -91,6 +92,8 @@ class JobCompletions:
                     await self._hear(connection, channel)
                 finally:
                     self._channels = None
+                    async with self._subscribing:  # closed meanwhile, it raises errors from inside the library
+                        pass
 
     async def _hear(self, connection: Any, channel: Any) -> None:
         asked = True  # the answer to the subscription is awaited
@@ -120,9 +123,10 @@ class JobCompletions:
 
     async def hear_progress(self) -> None:
         """Subscribe to progress, unless already subscribed; on failure `listen` reconnects."""
-        if self._channels is not None and self._keys.progress not in self._channels.channels:
-            with suppress(StoreUnavailable), redis_errors():
-                await self._channels.subscribe(self._keys.progress)
+        async with self._subscribing:
+            if self._channels is not None and self._keys.progress not in self._channels.channels:
+                with suppress(StoreUnavailable), redis_errors():
+                    await self._channels.subscribe(self._keys.progress)
 
     async def _ignore_progress(self) -> None:
         """Unsubscribe from progress once there are no listeners."""

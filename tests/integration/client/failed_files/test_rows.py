@@ -3,6 +3,7 @@
 import csv
 import gzip
 import importlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.integration.client.failed_files.originals import (
     FAULT,
     HEADER,
     ROWS,
+    array_of,
     failed,
     items,
     job_of,
@@ -28,6 +30,7 @@ from carecase_worker.client.mending.failed_files import usual_path, write_failed
 from carecase_worker.client.mending.failed_items import TO_BE_MENDED
 from carecase_worker.client.mending.originals import original_of, path_of
 from carecase_worker.client.row_files import RowFile
+from carecase_worker.client.uploads import items_in
 from carecase_worker.errors import BatchUnreadable
 
 
@@ -45,6 +48,16 @@ def test_rows_that_the_service_made_cases_of_are_found_by_their_lines(tmp_path: 
     ]
     assert written.path.stat().st_mode & 0o777 == 0o600
     assert items(RowFile(written.path)) == [items(file)[1], items(file)[3]], "columns for notes are ignored"
+
+
+def test_the_rows_of_a_later_part_of_a_file_are_those_of_its_job(tmp_path: Path) -> None:
+    """Else the rows of other cases would be corrected, and sent again."""
+    file = RowFile(tmp_path / "rows.csv", mapped())
+    (tmp_path / "rows.csv").write_text("\n".join([HEADER, *(f"{key},5,true,{key}" for key in range(1, 7))]))
+    part = list(items_in(file))[3:]
+    original = original_of(file, job_of(array_of(part), len(part)))
+    assert original.first == 3
+    assert rewritten(original, failed(0, 2)) == [json.loads(part[0]), json.loads(part[2])]
 
 
 def test_notes_of_an_earlier_time_are_replaced(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A listener gets progress, outcomes and the end, also if it was cut off meanwhile: nothing is lost or comes twice."""
 
+from itertools import islice
 from pathlib import Path
 
 from tests.event_streams import listening
@@ -8,6 +9,9 @@ from tests.integration.intake.events.following import CHUNK, CHUNKS, a_job, comm
 from tests.integration.intake.intakes import Intake
 
 from carecase_worker.cases.outcomes import UPDATED
+
+ENOUGH = 100
+"""Events of which a few come before the end; the others are heartbeats, five a second."""
 
 
 def test_a_job_is_followed_from_its_first_chunk_to_its_end(intake: Intake) -> None:
@@ -28,6 +32,23 @@ def test_a_job_is_followed_from_its_first_chunk_to_its_end(intake: Intake) -> No
         assert list(stream.all()) == [], "the stream ends"
     with intake.client() as client, listening(client, f"/jobs/{job_id}/events", "end") as stream:
         assert stream.answer.status_code == 204, "so a browser does not connect anew"
+
+
+def test_a_job_is_followed_by_any_spelling_of_its_id(intake: Intake) -> None:
+    job_id = a_job(intake)
+    with (
+        intake.client() as client,
+        listening(client, f"/jobs/{job_id}/events") as usual,
+        intake.client() as other,
+        listening(other, f"/jobs/{job_id.upper()}/events") as stream,
+    ):
+        usual.until("progress")
+        commit(intake, job_id, 0)
+        usual.until("outcomes")
+        events = stream.all()
+        assert "heartbeat" in {event.name for event in islice(events, 4)}, "it has nothing more to look at"
+        finish(intake, job_id)
+        assert "final" in {event.name for event in islice(events, ENOUGH)}
 
 
 def test_who_is_cut_off_gets_what_came_meanwhile_and_nothing_twice(intake: Intake) -> None:
