@@ -133,11 +133,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
         log = place / "worker.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*COMMAND, "worker"],
-                cwd=place,
-                env={**process_environment(), **variables},
-                stdout=output,
-                stderr=output,
+                [*COMMAND, "worker"], cwd=place, env=process_environment() | variables, stdout=output, stderr=output
             )
         direct = load(environment={**variables, "CARECASE_REDIS_URL": servers.redis_url})
         store, notifier = Stores(direct.redis, direct.jobs), Notifier(celery_app(direct))
@@ -151,9 +147,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
             store.client.close()
 
 
-def test_it_looks_after_the_ledger_and_the_order_of_acceptance_and_is_seen_as_soon_as_it_is_there(
-    worker: Worker,
-) -> None:
+def test_it_looks_after_the_ledger_and_the_order_and_is_seen_as_soon_as_it_is_there(worker: Worker) -> None:
     presence = Presence(worker.store.client, SystemClock())
     eventually(lambda: presence.workers().names == [worker.name], what="the worker is seen")
     eventually(lambda: worker.store.leases.unsettled(["demo"]) == [], what="the order of acceptance is settled")
