@@ -99,6 +99,13 @@ def test_blanks_before_the_array_an_item_or_its_comma_are_dropped_as_they_come(b
         assert splitter.buffered_bytes < 2_000
 
 
+@pytest.mark.parametrize("rest", [b"2]", b"e3]", b".5]"])
+def test_a_number_is_not_joined_to_what_comes_after_blanks(rest: bytes) -> None:
+    with pytest.raises(BatchRefused) as refused:
+        items_of(b"[1" + b" " * 998 + rest, ArraySplitter(100), 100)  # it comes alone
+    assert refused.value.fault is BatchFault.NOT_JSON
+
+
 def test_items_do_not_keep_the_blanks_between_them_in_memory() -> None:
     splitter, piece = ArraySplitter(), b'{"case_Key": 1},' + b" " * (1 << 20)
     splitter.feed(b"[")
