@@ -142,3 +142,18 @@ def test_text_that_is_no_utf_8_is_refused_also_in_a_run() -> None:
     body = json.dumps([{"case_Key": 1, "notes": "x"}] * 50).encode().replace(b'"x"', b'"\xff"', 1)
     with pytest.raises(BatchRefused, match="UTF-8"):
         cut(body, ChunkLimits(10, 1 << 20, 1 << 18), 100, 50)
+
+
+def test_a_run_that_nothing_follows_is_a_chunk_with_its_keys() -> None:
+    cutter = Chunker(ChunkLimits(9, 400, 200))
+    assert list(cutter.add(ItemRun.of(b'[{"case_Key":7},{"case_Key":9}]'))) == []
+    (chunk,) = cutter.finish()
+    assert (chunk.first, json.loads(chunk.items)) == (0, [{"case_Key": 7}, {"case_Key": 9}])
+    assert list(chunk.keys or ()) == [7, 9]
+
+
+def test_a_run_is_the_sequence_of_its_items() -> None:
+    run = ItemRun.of(b'[{"case_Key":7}, {"case_Key":9}]')
+    items = [b'{"case_Key":7}', b'{"case_Key":9}']
+    assert [bytes(item) for item in run] == items
+    assert (bytes(run[-1]), [bytes(item) for item in run[1:]]) == (items[1], items[1:])

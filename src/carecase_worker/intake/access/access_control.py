@@ -40,12 +40,13 @@ class AccessControl:
         except AccessRefused:
             await self._hold()
             raise
-        excess = await self._excess(caller.client)
-        if excess:
+        try:
+            await self.rates.spend(caller.client)
+        except RateExceeded:
             await self._hold()  # before `known`: such a request is no reason to keep the connection
+            known(caller)
+            raise
         known(caller)
-        if excess:
-            raise excess
         return caller
 
     async def check(self, api_key: str | None, authorization: str | None, address: str | None) -> Caller:
@@ -60,10 +61,3 @@ class AccessControl:
 
     async def _hold(self) -> None:
         await system_async_sleep(self.hold * (1 + self.random.random()))  # so that refusals of one moment spread out
-
-    async def _excess(self, client: str) -> RateExceeded | None:
-        try:
-            await self.rates.spend(client)
-        except RateExceeded as excess:
-            return excess
-        return None
