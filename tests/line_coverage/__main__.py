@@ -60,7 +60,9 @@ def _main() -> int:
             keep(name, place)
         write_map(results())
     left, idle = sorted_out(gaps(results()), read_excuses())
-    print(f"\nWhat no test reaches, and {LIST.name} gives no reason for:", *(lines_of(left) or ["nothing"]), sep="\n")
+    print(
+        f"\nWhat no test reaches, and {LIST.name} gives no reason for:", *([*lines_of(left)] or ["nothing"]), sep="\n"
+    )
     for excuse in idle:
         print(f"{LIST.name} has a reason for what is reached, or is not there: {excuse.file}: {excuse.line}")
     return int(not fine or bool(left) or bool(idle))

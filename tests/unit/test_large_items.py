@@ -94,6 +94,17 @@ def test_items_that_are_too_large_may_have_so_many_bytes_together() -> None:
         assert (raised.value.fault, str(raised.value)) == (BatchFault.TOO_LARGE, refused)
 
 
+@pytest.mark.parametrize("before", [b"", b" \n\t"])
+def test_an_array_that_is_sent_as_lines_is_refused_before_all_of_it_is_in_memory(before: bytes) -> None:
+    splitter = LineSplitter(ITEM)
+    with pytest.raises(BatchRefused) as refused:
+        splitter.feed(before + b"[" + b'{"case_Key":1},' * ITEM)
+    assert (refused.value.fault, str(refused.value)) == (
+        BatchFault.NOT_LINES,
+        "The body is an array, not one CareCase a line. Send it as Content-Type: application/json.",
+    )
+
+
 def test_a_line_that_is_too_large_and_nested_too_deeply_costs_the_others_nothing() -> None:
     lines = b"1\n" + b'{"case_Key":2,"x":' + b"[" * 100_000 + b"\n3\n"
     chunker = Chunker(ChunkLimits(items=10, size=10 * ITEM, item_size=ITEM))

@@ -178,7 +178,7 @@ def test_each_chunk_has_an_attempts_time_of_its_own(worker: Worker) -> None:
     with inserts_take(worker, 1.1):
         job_id = worker.send(*(a_case(key) for key in range(10, 13)))
         eventually(lambda: len(worker.log_of(job_id)) >= 3, what="each chunk was tried")
-    assert [line.get("verdict") for line in worker.log_of(job_id)] == ["kept"] * 3
+    assert [(line.get("verdict"), line.get("dry_run")) for line in worker.log_of(job_id)] == [("kept", None)] * 3
 
 
 def test_a_database_that_hangs_is_waited_for_and_its_connection_is_given_up(worker: Worker) -> None:
