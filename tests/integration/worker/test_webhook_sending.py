@@ -80,6 +80,20 @@ def test_with_tls_the_certificate_must_be_trusted_and_be_for_the_host_of_the_url
         assert sending(trusted=files.ca).send(f"https://127.0.0.1:{port}/", MESSAGE, NOW) == Reply(204)
 
 
+def test_of_a_receiver_without_tls_nobody_is_told_that_its_certificate_is_bad() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def speak() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=speak, daemon=True).start()
+        reply = sending().send(f"https://127.0.0.1:{server.getsockname()[1]}/", MESSAGE, NOW)
+    assert reply == Reply(reason="connection failed")
+
+
 @pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 90])
 def test_of_an_answer_without_end_so_many_bytes_are_read(piece: bytes) -> None:
     """With a minute of time: it is the bytes that end it."""
