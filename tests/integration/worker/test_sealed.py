@@ -1,5 +1,6 @@
 """Sealed jobs: what somebody else put into Redis is never applied; what cannot be opened waits, and nothing is lost."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,8 +114,9 @@ def test_what_somebody_else_wrote_is_never_applied(
     job = store.jobs.job(attacker.mine)
     assert (job.processed, job.counts["failed"]) == (10, 10)
     printed = "".join(capfd.readouterr())
-    assert "chunk refused" in printed
-    assert attacker.mine in printed
+    (line,) = (line for line in printed.splitlines() if "chunk refused" in line)
+    assert attacker.mine in line
+    assert re.search(r"reason=.*\bjob", line), "it says what is wrong"
     assert MARK not in printed
     # where it is certain which database it was for, it says that nothing was applied; else no database hears of it
     assert len(targets.rows("SELECT job_id FROM ingest_ledger")) == (attack in PLANTED)
