@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from tests.oracle import Sender, judge, usable_key
 from tests.unit.sameness import same
 
 from carecase_worker.batches.chunking import Chunk
+from carecase_worker.batches.line_numbers import lines_of_runs, runs_of_lines
 from carecase_worker.batches.payloads import ChunkOutcomes, unpack_done
 from carecase_worker.cases.outcomes import (
     CANCELLED,
@@ -212,3 +214,15 @@ def test_outcomes_are_counted_and_kept_in_order(
 @pytest.mark.parametrize(("attempts", "slowly"), [(0, False), (1, True), (2, False), (3, True), (10, False)])
 def test_every_second_attempt_looks_for_cases_that_are_too_slow(attempts: int, slowly: bool) -> None:
     assert WritePlan([], [], waves=(), guard_care_plan=False, attempts=attempts).slowly == slowly
+
+
+def planned_in_any_way(chunk: Chunk) -> list[WritePlan]:
+    return [plan_chunk(chunk, lease_of()), plan_item_by_item(chunk, lease_of()), plan_uniform_outcome(chunk, CANCELLED)]
+
+
+@pytest.mark.parametrize("last", [{}, BAD], ids=["all are valid", "one is not"])
+def test_each_outcome_has_the_line_of_its_row(last: dict[str, Any]) -> None:
+    chunk = replace(a_chunk(a_case(1), a_case(2, **last)), lines=runs_of_lines([3, 7]))
+    for plan in planned_in_any_way(chunk):
+        done = unpack_done(to_chunk_result(plan, [CREATED, INVALID]).packed)
+        assert [*lines_of_runs(done.lines, 2)] == [3, 7]
