@@ -75,11 +75,13 @@ def test_job_store_rates_and_broker_by_tls(secured: dict[str, str], files: Certi
 def test_another_server_and_a_client_without_certificate_are_refused(
     secured: dict[str, str], files: Certificates, strangers: Certificates
 ) -> None:
+    own = {"cert": files.certificate, "key": files.key}
+    other_name = secured["redis"].replace("127.0.0.1", "localhost")
     for refused in (
-        settings(secured["redis"], ca=strangers.ca, cert=files.certificate, key=files.key),
-        settings(secured["redis"]),  # the system's authorities do not know ours
+        settings(secured["redis"], ca=strangers.ca, **own),
+        settings(secured["redis"], **own),  # the system's authorities do not know ours
         settings(secured["redis"], ca=files.ca),
-        settings(secured["redis"].replace("127.0.0.1", "localhost"), ca=files.ca),  # the certificate is of another name
+        settings(other_name, ca=files.ca, **own),
     ):
         with pytest.raises(StoreUnavailable):
             Stores(refused.redis, refused.jobs).client.ping()
