@@ -17,7 +17,7 @@ from carecase_worker.traceparent import TraceParent
 from carecase_worker.tracing.otlp import OtlpTracer
 
 MOST_LINKS = 100
-AT_ONCE = 512
+AT_ONCE, REQUESTS = 512, 8
 SENT, NOT_SAMPLED = a_traceparent(7), a_traceparent(8, sampled=False)
 
 
@@ -139,16 +139,15 @@ def test_a_process_that_ends_does_not_wait_for_each_request_to_a_collector_that_
     """With as much to send as eight requests take, it would be kept for eight times as long as the setting says."""
     with collecting() as collector:
         collector.answers.clear()
-        settings = {"endpoint": collector.url, "timeout_seconds": 1, "max_spans": 8 * AT_ONCE}
+        settings = {"endpoint": collector.url, "timeout_seconds": 1, "max_spans": REQUESTS * AT_ONCE}
         tracer = OtlpTracer(TracingSettings.model_validate(settings), "tests")
-        for _ in range(8 * AT_ONCE):
+        for _ in range(REQUESTS * AT_ONCE):
             tracer.attempt([None]).end()
         eventually(lambda: collector.asked, 60, "it is asked")
-        before = collector.asked
         tracer.close()
-        assert collector.asked - before <= 3, "it may be asked once more, and the process may be slow to end"
+        assert collector.asked < REQUESTS
         (lost,) = tracer.samples()
-        assert lost.value == 8 * AT_ONCE
+        assert lost.value == REQUESTS * AT_ONCE
 
 
 def test_what_was_lost_since_the_last_line_of_the_log_is_told_at_the_end() -> None:

@@ -117,12 +117,12 @@ def _postgres_user() -> pwd.struct_passwd | None:
     """Return the user to run PostgreSQL as; None for the current one, unless that is root. Raises StackError."""
     if os.geteuid() != 0:
         return None
+    with suppress(KeyError):
+        return pwd.getpwnam(_POSTGRES_USER)
     directory = os.open(_ACCOUNTS, os.O_RDONLY)
     try:
-        # of two that run at once each makes the user, the second one with another id: useradd looks, then locks
+        # useradd looks for the name before it locks the accounts: two at once would make the user twice, with two ids
         fcntl.flock(directory, fcntl.LOCK_EX)
-        with suppress(KeyError):
-            return pwd.getpwnam(_POSTGRES_USER)
         return _make_postgres_user()
     finally:
         os.close(directory)
@@ -132,7 +132,7 @@ def _make_postgres_user() -> pwd.struct_passwd:
     command = ["useradd", "--system", "--user-group", _POSTGRES_USER]
     made = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # a fixed command
     try:
-        return pwd.getpwnam(_POSTGRES_USER)
+        return pwd.getpwnam(_POSTGRES_USER)  # it fails, too, if another start has made the user meanwhile
     except KeyError:
         message = made.stderr.strip()
         raise StackError(f"PostgreSQL does not run as root, and no user was made for it: {message}") from None

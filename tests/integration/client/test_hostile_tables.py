@@ -123,9 +123,11 @@ def test_a_reader_has_so_much_memory_and_time_and_leaves_no_core(tmp_path: Path)
     path = a_workbook(tmp_path / "long.xlsx", f"<row>{ROW}</row>" * 100_000)
     items = items_of_file(RowFile(path))
     assert next(items)
-    (reader,) = map(psutil.Process, readers())
-    limits = [reader.rlimit(which) for which in (psutil.RLIMIT_AS, psutil.RLIMIT_CPU, psutil.RLIMIT_CORE)]
-    items.close()  # type: ignore[attr-defined]  # a generator
+    try:
+        (reader,) = map(psutil.Process, readers())
+        limits = [reader.rlimit(which) for which in (psutil.RLIMIT_AS, psutil.RLIMIT_CPU, psutil.RLIMIT_CORE)]
+    finally:
+        items.close()  # type: ignore[attr-defined]  # a generator
     assert limits == [(MOST_MEMORY_BYTES, MOST_MEMORY_BYTES), (MOST_CPU_S, MOST_CPU_S), (0, 0)]
 
 

@@ -1,9 +1,9 @@
 """The user that PostgreSQL runs as where all else is root's, on a machine that has not got it yet."""
 
 import os
-import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.acceptance.system import eventually
@@ -26,7 +26,7 @@ exec {useradd} "$@"
 
 def without_the_user(etc: Path) -> None:
     """A copy of this machine's accounts, as they are before the first start."""
-    shutil.copytree("/etc", etc, symlinks=True)
+    subprocess.run(["cp", "--archive", "/etc", str(etc)], check=True)
     for name in ("passwd", "shadow", "group", "gshadow"):
         lines = (etc / name).read_text().splitlines(keepends=True)
         (etc / name).write_text("".join(line for line in lines if not line.startswith(f"{USER}:")))
@@ -56,12 +56,14 @@ def test_two_first_starts_at_once_run_it_as_the_same_user(tmp_path: Path) -> Non
         locks = Path("/proc/locks").read_text().splitlines()
         return any("-> FLOCK" in line and f" {process.pid} " in line for line in locks)
 
-    with start("one") as one:
-        eventually(calls.read_text)
-        with start("two") as two:
-            eventually(lambda: waits(two) or len(calls.read_text().splitlines()) == 2)
-            go.touch()
-            answers = [process.communicate(timeout=60) for process in (one, two)]
-    made = next(line for line in (etc / "passwd").read_text().splitlines() if line.startswith(f"{USER}:"))
+    with ExitStack() as stack:
+        one = stack.enter_context(start("one"))
+        stack.callback(go.touch)  # or else nobody would end
+        eventually(calls.read_text, 60, "the first one makes the user")
+        two = stack.enter_context(start("two"))
+        stack.callback(go.touch)
+        eventually(lambda: waits(two) or len(calls.read_text().splitlines()) == 2, 60, "the second one finds no user")
+        go.touch()
+        answers = [process.communicate(timeout=60) for process in (one, two)]
+    (made,) = (line for line in (etc / "passwd").read_text().splitlines() if line.startswith(f"{USER}:"))
     assert answers == [(f"{made.split(':')[2]}\n", "")] * 2
-    assert len(calls.read_text().splitlines()) == 1

@@ -17,7 +17,6 @@ from tests.builders import a_case
 from tests.integration.intake.answers import GUARDED
 from tests.integration.intake.intakes import Intake, an_intake, settings_of
 from tests.integration.intake.own_time import elapse, in_own_time, served
-from tests.items import FIELD_TYPES
 from tests.services import Services
 
 from carecase_worker.intake.app import create_app
@@ -229,20 +228,3 @@ def test_a_body_that_comes_to_need_too_much_memory_is_refused_on_its_way_and_the
         for name in ("ann", "bob"):
             assert f'carecase_open_bodies{{client="{name}"}} 0.0' in measured
             assert f'carecase_processor_wait_seconds_total{{client="{name}"}} 0.0' in measured
-
-
-def test_what_has_been_judged_counts_as_memory_until_the_whole_answer_is_sent(servers: Services) -> None:
-    """The answer is larger than what the system takes for a reader that takes its time."""
-    wrong = json.dumps({name: [] for name in FIELD_TYPES}).encode()
-    body = b"[%b]" % b",".join([wrong] * 12_000)
-    with an_intake(servers.redis_url, "judged:") as intake, ExitStack() as stack:
-        path, framed = "/care-cases-batch?validateOnly=true", f"content-length: {len(body)}"
-        connection = opened(intake, stack, path, framed=framed)
-        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
-        connection.sendall(body)
-        response = HTTPResponse(connection)
-        response.begin()
-        counted_bytes = open_bytes(intake, "ann")
-        answer = response.read()
-        assert counted_bytes >= len(answer) > 12 << 20
-        eventually(lambda: open_bytes(intake, "ann") == 0, what="the answer has gone")

@@ -111,9 +111,22 @@ def test_requests_that_come_together_look_at_the_list_once(tmp_path: Path) -> No
     assert file.looks == 1
 
 
+class Slow(PosixPath):
+    """A file that is read for as long as a test likes."""
+
+    begun: Event
+    may_end: Event
+
+    def read_text(self, *arguments: Any, **options: Any) -> str:
+        self.begun.set()
+        assert self.may_end.wait(60)
+        return super().read_text(*arguments, **options)
+
+
 def test_whoever_comes_while_the_list_is_read_waits_for_what_it_says(tmp_path: Path) -> None:
-    file, asked = tmp_path / "list", Semaphore(0)
-    os.mkfifo(file)  # it is read for as long as a test writes it
+    file, asked = Slow(tmp_path / "list"), Semaphore(0)
+    file.begun, file.may_end = Event(), Event()
+    file.write_text("jti a")
 
     def seconds() -> float:
         asked.release()
@@ -122,12 +135,12 @@ def test_whoever_comes_while_the_list_is_read_waits_for_what_it_says(tmp_path: P
     revocations = Revocations(file, timedelta(seconds=REFRESH_S), seconds)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(revocations.holds, Revocable.JTI, "a")
-        with file.open("w") as written:
-            while asked.acquire(blocking=False):
-                pass
-            second = pool.submit(revocations.holds, Revocable.JTI, "a")
-            assert asked.acquire(timeout=60), "it looks if it is time to"
-            written.write("jti a")
+        assert file.begun.wait(60)
+        while asked.acquire(blocking=False):
+            pass
+        second = pool.submit(revocations.holds, Revocable.JTI, "a")
+        assert asked.acquire(timeout=60), "it looks if it is time to"
+        file.may_end.set()
         assert (first.result(60), second.result(60)) == (True, True)
 
 

@@ -88,7 +88,7 @@ def test_a_job_is_waited_for_by_any_spelling_of_its_id(intake: Intake) -> None:
     job_id = intake.send()
     with ThreadPoolExecutor() as threads, intake.client(prefer="wait=50") as client:
         waiting = threads.submit(client.get, f"/jobs/{job_id.upper()}")
-        eventually(lambda: "\ncarecase_long_polls 1.0\n" in http_get(f"{intake.url}/metrics").text, what="it is held")
+        eventually(lambda: "\ncarecase_long_polls 1.0\n" in http_get(f"{intake.url}/metrics").text, 40, "it is held")
         intake.finish(job_id)
         assert waiting.result(40).json()["data"]["state"] == "completed"
 

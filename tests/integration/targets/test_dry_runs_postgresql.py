@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 from time import monotonic
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 from tests.acceptance.system import eventually
 from tests.builders import a_case
@@ -90,7 +91,8 @@ def others(postgres: Engine) -> Iterator[Engine]:
     engine.dispose()
 
 
-def eventually_waits(others: Engine) -> None:
+def wait_for_dry_run(others: Engine) -> None:
+    """Go on once the dry run waits for a row that another session has locked."""
     waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     looking = others.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -112,21 +114,28 @@ def test_what_another_writes_while_it_waits_is_no_change_of_its_own(postgres: En
         with others.begin() as other:
             other.execute(text("UPDATE care_case SET case_reason = 'B' WHERE case_key = 1"))
             dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1, case_Reason="B")))
-            eventually_waits(others)
+            wait_for_dry_run(others)
         assert dry_run.result() == [UNCHANGED]
+
+
+@contextmanager
+def dry_run_that_waits(postgres: Engine, others: Engine, key: int) -> Iterator[Connection]:
+    """Have a dry run of the cases 1 and 2 wait for one of them; the session that has locked this one."""
+    with ThreadPoolExecutor(1) as threads:
+        with others.begin() as other:
+            other.execute(text("SELECT FROM care_case WHERE case_key = :key FOR UPDATE"), {"key": key})
+            dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1), a_case(2)))
+            wait_for_dry_run(others)
+            yield other
+        assert dry_run.result() == [UNCHANGED] * 2
 
 
 def test_it_locks_cases_in_the_order_of_their_keys_wherever_they_are_stored(postgres: Engine, others: Engine) -> None:
     """As every batch does; or else it and a batch with the same cases would lock each other out."""
     for key in (2, 1):
         apply(postgres, a_case(key))
-    with ThreadPoolExecutor(1) as threads:
-        with others.begin() as other:
-            other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR UPDATE"))
-            dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1), a_case(2)))
-            eventually_waits(others)
-            other.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE NOWAIT"))
-        assert dry_run.result() == [UNCHANGED] * 2
+    with dry_run_that_waits(postgres, others, 1) as other:
+        other.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE NOWAIT"))
 
 
 def test_while_a_case_is_compared_others_may_refer_to_it_but_neither_write_nor_compare_it(
@@ -134,15 +143,10 @@ def test_while_a_case_is_compared_others_may_refer_to_it_but_neither_write_nor_c
 ) -> None:
     """Two dry runs that both had it would lock each other out once they write it."""
     apply(postgres, a_case(1), a_case(2))
-    with ThreadPoolExecutor(1) as threads:
-        with others.begin() as other:
-            other.execute(text("SELECT FROM care_case WHERE case_key = 2 FOR UPDATE"))
-            dry_run = threads.submit(writer_at(postgres).dry_run, patiently(a_case(1), a_case(2)))
-            eventually_waits(others)
-            other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR KEY SHARE NOWAIT"))
-            with pytest.raises(OperationalError, match="could not obtain lock"), other.begin_nested():
-                other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR SHARE NOWAIT"))
-        assert dry_run.result() == [UNCHANGED] * 2
+    with dry_run_that_waits(postgres, others, 2) as other:
+        other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR KEY SHARE NOWAIT"))
+        with pytest.raises(OperationalError, match="could not obtain lock"), other.begin_nested():
+            other.execute(text("SELECT FROM care_case WHERE case_key = 1 FOR SHARE NOWAIT"))
 
 
 @pytest.mark.parametrize("care_plan", [None, 5])

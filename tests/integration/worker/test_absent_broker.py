@@ -59,7 +59,8 @@ def _it_refuses(servers: Services, prefix: str) -> Iterator[str]:
     """As one does whose memory is full, or that is a replica."""
     with redis.Redis.from_url(servers.redis_url) as client:
         client.set(f"{prefix}{queue_name('demo')}", "no queue")
-    yield servers.redis_url
+        yield servers.redis_url
+        client.delete(f"{prefix}{queue_name('demo')}")
 
 
 @pytest.mark.parametrize(

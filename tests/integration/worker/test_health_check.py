@@ -205,7 +205,7 @@ def test_a_worker_that_is_started_again_gets_its_port_at_once(start: Callable[..
 @pytest.mark.parametrize("host", ["::1", "localhost"])
 def test_a_worker_listens_at_an_address_of_either_protocol_or_by_name(start: Callable[..., Worker], host: str) -> None:
     if host == "::1" and not has_ipv6():
-        pytest.skip("NOT TESTED: a worker at an IPv6 address, of which this machine has none")
+        pytest.skip("NOT TESTED: there is no IPv6 here, and nothing to install")
     port = free_port()
     start("WELL", str(port), host)
     with socket.create_connection((host, port)) as probe:

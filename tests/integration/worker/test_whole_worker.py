@@ -122,9 +122,9 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "REDIS_PREFIX": "whole:",
             "BROKER_PREFIX": "wholeb:",
             "DATABASES_DEMO_URL": way_in,
-            "DATABASES_DEMO_STATEMENT_TIMEOUT_SECONDS": "1.5",
+            "DATABASES_DEMO_STATEMENT_TIMEOUT_SECONDS": "3",
             "DATABASES_DEMO_CONNECT_TIMEOUT_SECONDS": "2",
-            "WORKER_CHUNK_DEADLINE_SECONDS": "2",
+            "WORKER_CHUNK_DEADLINE_SECONDS": "4",
             "WORKER_CONCURRENCY": "1",
             "WORKER_SWEEP_SECONDS": NEVER,
             "JOBS_WIDTH": "1",
@@ -175,9 +175,9 @@ def test_what_a_chunk_opens_is_notified_for(worker: Worker) -> None:
 
 def test_each_chunk_has_an_attempts_time_of_its_own(worker: Worker) -> None:
     """Each takes more than half of it: one that began in what another one left would be a timeout of the database."""
-    with inserts_take(worker, 1.1):
+    with inserts_take(worker, 2.1):
         job_id = worker.send(*(a_case(key) for key in range(10, 13)))
-        eventually(lambda: len(worker.log_of(job_id)) >= 3, what="each chunk was tried")
+        eventually(lambda: len(worker.log_of(job_id)) >= 3, 60, "each chunk was tried")
     assert [(line.get("verdict"), line.get("dry_run")) for line in worker.log_of(job_id)] == [("kept", None)] * 3
 
 

@@ -92,7 +92,7 @@ class JobCompletions:
                     await self._hear(connection, channel)
                 finally:
                     self._channels = None
-                    async with self._subscribing:  # closed meanwhile, it raises errors from inside the library
+                    async with self._subscribing:  # closed amid a subscription, the channel raises the library's errors
                         pass
 
     async def _hear(self, connection: Any, channel: Any) -> None:

@@ -58,7 +58,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Applier:
-    """The attempts at chunks of one process; `span` is that of the current attempt."""
+    """The attempts at chunks of one process; `span` is that of the current one, `claims_until` a time of `seconds`."""
 
     leases: LeaseStore
     jobs: JobStore
