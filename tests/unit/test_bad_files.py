@@ -135,9 +135,7 @@ def test_lines_of_fixed_width_without_end_are_refused(text: bytes, words: str) -
 
 
 def test_a_repeated_header_row_of_numbers_is_no_case() -> None:
-    mapping = mapped(
-        columns={"1": "case_Key", "2": "case_ID"}, constants={"carePlan_Key": 5, "do_Not_Contact": False}
-    )
+    mapping = mapped(columns={"1": "case_Key", "2": "case_ID"}, constants={"carePlan_Key": 5, "do_Not_Contact": False})
     assert refused(b"1,2\n7,a\n1,2\n8,b\n", mapping).startswith("Line 3 repeats the header row")
 
 

@@ -203,7 +203,8 @@ def running_stack(stack_file: Path) -> Stack:
     try:
         with stack_file.open(encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
-                raise StackError(f"{stack_file}: belongs to another user, so it is not used. Name a file with --config.")
+                fault = "belongs to another user, so it is not used. Name a file with --config."
+                raise StackError(f"{stack_file}: {fault}")
             page = json.load(file)
         urls = [page[part]["url"] for part in ("intake", "flower", "redis")] + [page["databases"]["demo"]["url"]]
         intake, flower, redis, postgres = (urlsplit(url).port or 0 for url in urls)
