@@ -14,12 +14,16 @@ COUNTS = ("processed", "created", "updated", "superseded", "failed", "cancelled"
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; after `silence_s` seconds. A body that is no bytes is sent as JSON."""
+    """One answer; after `silence_s` seconds. A body that is no bytes is sent as JSON.
+
+    If it is cut off, the connection ends a byte too early.
+    """
 
     status: int
     body: Any = b""
     headers: dict[str, str] = field(default_factory=dict)
     silence_s: float = 0
+    is_cut_off: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def answering(*replies: Reply) -> Iterator[Peer]:
             ended.wait(reply.silence_s)
             content = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
-            for name, value in {**reply.headers, "Content-Length": str(len(content))}.items():
+            self.close_connection |= reply.is_cut_off
+            for name, value in {**reply.headers, "Content-Length": str(len(content) + reply.is_cut_off)}.items():
                 self.send_header(name, value)
             with suppress(ConnectionError):  # the client may have left
                 self.end_headers()

@@ -48,7 +48,7 @@ def test_the_first_fault_of_an_item_has_columns_of_its_own(item: ItemRow, field:
 def test_no_text_is_a_formula_to_a_spreadsheet(sign: str) -> None:
     assert plain(f"{sign}HYPERLINK(A1)") == f"'{sign}HYPERLINK(A1)"
     (row,) = read(ItemRow(0, 1, 422, f"{sign}1", "failed", 2))
-    assert row["body"] == f"'{sign}1"
+    assert row["body"] == row["rule"] == f"'{sign}1"
     assert plain("a=b") == "a=b"
 
 

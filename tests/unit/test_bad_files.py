@@ -34,6 +34,7 @@ FAULTS = {
     ),
     b"1,5,false,a\n\xef\xbb\xbf" + HEADER + b"2,5,false,b\n": ("Line 3 begins with a byte order mark", "by itself"),
     b"1,5,false,a\nTotal: 1,,,\n": ("Line 3 is the last one, has no case_Key", "skipped_last_lines"),
+    b"1,5,false,a\n,,,Total 1\n": ("Line 3 is the last one, has no case_Key", "skipped_last_lines"),
 }
 
 
@@ -131,6 +132,11 @@ def test_lines_of_fixed_width_without_end_are_refused(text: bytes, words: str) -
     mapping = mapped(fixed={"case_Key": "1-6", "do_Not_Contact": "7"}, constants={"carePlan_Key": 5})
     with pytest.raises(BatchRefused, match=words):
         items_of(text * 600 if b"\r" in text else text, RowSplitter(mapping, item_bytes=1000), 500)
+
+
+def test_a_repeated_header_row_of_numbers_is_no_case() -> None:
+    mapping = mapped(columns={"1": "case_Key", "2": "case_ID"}, constants={"carePlan_Key": 5, "do_Not_Contact": False})
+    assert refused(b"1,2\n7,a\n1,2\n8,b\n", mapping).startswith("Line 3 repeats the header row")
 
 
 HEADERS = {

@@ -23,6 +23,9 @@ class Seconds:
     ("given", "seconds"),
     [
         (timedelta(seconds=5), 5),
+        (timedelta(microseconds=1), 0.000001),
+        (timedelta(days=-1), 0),
+        (timedelta.max, 3_153_600_000),
         (5, 5),
         (0.25, 0.25),
         (0, 0),

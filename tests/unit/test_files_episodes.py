@@ -61,6 +61,7 @@ def test_an_episode_is_a_case_however_the_bytes_come(piece_bytes: int, between: 
         ({"identifier": [{"value": "A-1"}, {"value": "77"}]}, 77),
         ({"identifier": [], "id": "88"}, 88),
         ({"identifier": [{"value": "A-1"}]}, "A-1"),
+        ({"identifier": [{"value": "2147483647"}, {"value": "77"}]}, 2**31 - 1),
     ],
 )
 def test_the_key_is_an_identifier_that_is_a_number_or_the_id(changes: dict[str, Any], key: int | str) -> None:
@@ -97,11 +98,16 @@ def test_the_page_on_files_lists_what_has_no_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"{", b"[]", b'{"resourceType":"Patient","status":"x"}', b'{"resourceType":1}', b"\xff"]
-)
+    "line",
+    [
+        b"{", b"[]", b'{"resourceType":"Patient","status":"x"}', b'{"resourceType":1}', b"\xff",
+        b'{"contained":' + b"[" * 100_000,
+    ],
+    ids=lambda line: repr(line)[:40],
+)  # fmt: skip
 def test_what_is_no_episode_is_reported_with_its_line(line: bytes) -> None:
     good = json.dumps(EPISODE).encode() + b"\n\n"
-    for piece_bytes in (1 << 20, len(good), 1):
+    for piece_bytes in (1 << 20, len(good), max(1, len(line) // 10)):
         with pytest.raises(BatchRefused, match="Line 3 is not an EpisodeOfCare of FHIR R4") as refused:
             cases(good + line + b"\n", piece_bytes)
         assert refused.value.fault is BatchFault.BAD_FILE

@@ -131,6 +131,20 @@ def test_a_row_is_bounded_and_so_is_the_memory_for_it() -> None:
     assert "more than 131072 characters" in refused(HEADER + b"1,5,false,%s\n" % (b"x" * (128 << 10) + b"x"))
 
 
+@pytest.mark.parametrize("letter", ["x", "\u0416", "\u4e2d"])
+def test_it_tells_how_much_memory_rows_take_that_are_no_items_yet(letter: str) -> None:
+    """The intake bounds by it what a client may have open; of most alphabets, a letter takes two bytes or more."""
+    splitter = RowSplitter(replace(NAMES_OF_FIELDS, skipped_last_lines=3))
+    splitter.feed(HEADER)
+    row = f"1,5,false,{letter * 10_000}\n"
+    letters_bytes = 10_000 * min(2, len(letter.encode()))
+    for count in (1, 2, 3, 3):
+        splitter.feed(row.encode())
+        assert count * letters_bytes < splitter.buffered_bytes < (count + 1) * letters_bytes
+    splitter.feed(row.removesuffix("\n").encode())
+    assert splitter.buffered_bytes > 4 * letters_bytes, "one of them is not complete"
+
+
 @given(
     st.lists(st.integers(1, 9), min_size=1, max_size=30).map(
         lambda steps: [sum(steps[:n]) for n in range(1, len(steps) + 1)]

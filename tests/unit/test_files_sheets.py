@@ -61,6 +61,14 @@ def test_a_mapping_applies_to_them_too() -> None:
     ]
 
 
+def test_null_is_null_whatever_a_mapping_writes_for_it() -> None:
+    """An empty cell of the same mapping is empty text."""
+    names = ["case_Key", "carePlan_Key", "do_Not_Contact", "case_ID", "case_Score"]
+    mapping = mapping_of(FileSettings.model_validate({"null_tokens": ["NULL", "n/a"]}))
+    rows: list[Any] = [names, [37, 5, False, None, None], [None] * 5, [38, 5, False, "", "n/a"]]
+    assert read(rows, mapping) == ([PLAIN, {**PLAIN, "case_Key": 38, "case_ID": ""}], [2, 4])
+
+
 def test_a_layout_of_fixed_width_is_for_no_table() -> None:
     fixed = {"case_Key": "1-3", "carePlan_Key": "4", "do_Not_Contact": "5"}
     with pytest.raises(BatchRefused, match="The mapping is for lines of fixed width"):

@@ -1,5 +1,7 @@
 """Of an item that is too large only the beginning is kept, and what follows it is split as ever."""
 
+from contextlib import suppress
+
 import msgspec
 import pytest
 from tests.builders import items_of
@@ -9,6 +11,8 @@ from carecase_worker.batches.chunking import Chunker, ChunkLimits
 from carecase_worker.batches.lines import LineSplitter
 from carecase_worker.batches.splitting import ArraySplitter
 from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.files.episodes import EpisodeMapping
+from carecase_worker.files.media_types import FHIR, media_type_of
 
 ITEM = 1000
 """More than any item may have in these tests; of one with more than twice as much, only the beginning is kept."""
@@ -32,6 +36,27 @@ def test_of_an_item_that_is_too_large_only_the_beginning_is_kept(form: str, size
         assert item.startswith(large)
         assert len(large) > ITEM, "whoever gets it sees that it is too large"
         assert size < 2 * ITEM + 100 + piece_bytes or len(large) == 2 * ITEM
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins"),
+    [
+        ("application/json", b'[{"x":"'),
+        ("application/x-ndjson", b'{"x":"'),
+        (FHIR, b'{"id":"'),
+        ("text/csv", b"case_Key,carePlan_Key,do_Not_Contact,case_ID\n1,5,false,"),
+    ],
+)
+def test_of_an_item_no_more_than_its_bound_is_kept_in_any_format(kind: str, begins: bytes) -> None:
+    most = 50 * ITEM
+    splitter = media_type_of(kind).splitter(EpisodeMapping() if kind == FHIR else None, most)
+    splitter.feed(begins)
+    held = [0]
+    with suppress(BatchRefused):  # of rows and resources the whole file is refused
+        for _ in range(500):
+            splitter.feed(b"x" * ITEM)
+            held.append(splitter.buffered_bytes)
+    assert most < max(held) < 3 * most
 
 
 @pytest.mark.parametrize("piece_bytes", [7, 1 << 20])

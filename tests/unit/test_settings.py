@@ -50,7 +50,7 @@ def test_named_sections_are_reached_from_the_environment(tmp_path: Path) -> None
 
 
 def test_a_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
-    secret = "s" * 32
+    secret = f" {'s' * 32} "  # the blanks are part of it: others sign with them, too
     (tmp_path / "secret").write_text(f"{secret}\n")
     for variables in ({"JWT_SECRET": secret}, {"JWT_SECRET_FILE": str(tmp_path / "secret")}):
         loaded_secret = loaded(tmp_path, **variables).jwt.secret

@@ -13,7 +13,7 @@ Duration: TypeAlias = timedelta | SupportsFloat
 def duration_of(given: Duration, name: str) -> timedelta:
     """Convert a duration to a timedelta of at most 100 years; a negative one becomes 0. Raises ClientError."""
     if isinstance(given, timedelta):
-        return given
+        given = given.total_seconds()
     if isinstance(given, str | bytes | bool) or not hasattr(given, "__float__"):
         raise ClientError(f"{name} is of type {type(given).__name__}. Give seconds as a number, or a timedelta.")
     try:

@@ -53,9 +53,9 @@ class RowFile:
 
     @property
     def content_type(self) -> str:
-        """The media type by the name of a file: tabs for .tsv and .tab."""
+        """The media type by the name of a file: tabs for .tsv and .tab, also compressed."""
         name = self.source.name.lower() if isinstance(self.source, Path) else ""
-        is_tabbed = any(suffix in name for suffix in (".tsv", ".tab"))
+        is_tabbed = name.removesuffix(".gz").removesuffix(".zst").endswith((".tsv", ".tab"))
         return "text/tab-separated-values" if is_tabbed else "text/csv"
 
 

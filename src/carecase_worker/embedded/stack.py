@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import secrets
 import socket
 from collections.abc import Mapping
@@ -197,10 +198,14 @@ class Stack:
 
 
 def running_stack(stack_file: Path) -> Stack:
-    """Read the system that a stack.json describes. Raises StackError if it cannot be read or is not one."""
+    """Read the system that a stack.json of this user or root describes. Raises StackError if that cannot be done."""
     data_dir = stack_file.parent.resolve()
     try:
-        page = json.loads(stack_file.read_text("utf-8"))
+        with stack_file.open(encoding="utf-8") as file:
+            if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
+                fault = "belongs to another user, so it is not used. Name a file with --config."
+                raise StackError(f"{stack_file}: {fault}")
+            page = json.load(file)
         urls = [page[part]["url"] for part in ("intake", "flower", "redis")] + [page["databases"]["demo"]["url"]]
         intake, flower, redis, postgres = (urlsplit(url).port or 0 for url in urls)
         config = Path(page["config"]) if "config" in page else None

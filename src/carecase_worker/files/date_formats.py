@@ -22,6 +22,7 @@ _DIRECTIVES = {
     "z": "(?P<z>[Zz]|[+-][0-9]{2}:?[0-9]{2})",
     "%": "%",
 }
+_NUMBERS = frozenset("YymdHIMSf")
 _PART = re.compile("%(.)|([^%]+)", re.DOTALL)
 _CENTURY_BEGINS = 69
 """POSIX's rule for two-digit years: 69 to 99 are in the 20th century."""
@@ -40,15 +41,16 @@ class DateFormat:
         """Compile a format. Raises ValueError with its fault."""
         parts: list[str] = []
         seen: set[str] = set()
-        for found in _PART.finditer(text):
-            directive, literal = found.groups()
+        found = [part.groups() for part in _PART.finditer(text)]
+        for place, (directive, literal) in enumerate(found):
             if literal is not None:
                 parts.append(re.escape(literal))
                 continue
             if directive not in _DIRECTIVES or directive in seen - {"%"}:
                 raise ValueError(f"has %{directive}, which is not known or comes twice")
             seen.add(directive)
-            parts.append(_DIRECTIVES[directive])
+            neighbours = {found[other][0] for other in (place - 1, place + 1) if 0 <= other < len(found)}
+            parts.append(_pattern(directive, bool(neighbours & _NUMBERS)))
         if text.replace("%%", "").endswith("%"):
             raise ValueError("ends with a % alone")
         if any(len(seen & group) != 1 for group in _NEEDED):
@@ -68,6 +70,12 @@ class DateFormat:
         fraction, zone = f".{part['f']}" if part.get("f") else "", part.get("z") or "Z"
         date = f"{_year(part)}-{month:02}-{int(part['d']):02}"
         return f"{date}T{_hour(part):02}:{minute:02}:{second:02}{fraction}{zone}"
+
+
+def _pattern(directive: str, adjoins_number: bool) -> str:
+    """Return the pattern of a directive. Beside another number it has two digits, or nobody knows where it ends."""
+    pattern = _DIRECTIVES[directive]
+    return pattern.replace("?[", "[") if adjoins_number and directive in _NUMBERS else pattern
 
 
 def _year(part: dict[str, str]) -> str:

@@ -72,7 +72,9 @@ def _is_readable(row: Row, line: int, table: Table, report: Report) -> bool:
 
 
 def cells_of(row: Row, mapping: FileMapping) -> list[str]:
-    """Return the cells of a row as texts; null becomes a null token of the mapping."""
+    """Return the cells of a row as texts, none for a blank row; null becomes a null token of the mapping."""
+    if all(value is None or value == "" for value in row):
+        return []
     return [_text(value, mapping) for value in row]
 
 
@@ -91,7 +93,7 @@ def fitted(cells: list[str], width: int) -> list[str]:
 def _text(value: object, mapping: FileMapping) -> str:
     match value:
         case None:
-            return ""
+            return "" if "" in mapping.forms.nulls else min(mapping.forms.nulls, default="")
         case bool():
             return next(iter(mapping.forms.truths if value else mapping.forms.falsehoods), str(value).lower())
         case float():

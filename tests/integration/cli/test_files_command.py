@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.cli.commands import Carecase
+from tests.integration.client.workbooks import a_workbook
 
 MAPPING = """
 columns = { "Case" = "case_Key", "DNC" = "do_Not_Contact", "Status" = "case_Status" }
@@ -29,6 +30,23 @@ def test_it_shows_rows_as_cases_and_every_fault(carecase: Carecase, tmp_path: Pa
         "Line 7 is the last one, has no case_Key and looks like a total",
         "1 of 6 rows are cases",
     ]
+
+
+@pytest.mark.parametrize("is_workbook", [False, True])
+def test_the_faults_of_a_file_without_any_good_row_are_shown(
+    carecase: Carecase, tmp_path: Path, is_workbook: bool
+) -> None:
+    """It is not empty, and who is told so looks in the wrong place."""
+    names = ["case_Key", "carePlan_Key", "do_Not_Contact"]
+    if is_workbook:
+        file = a_workbook(tmp_path, [names, [1, 5, False, "x"], [2, 5, False, "x"]])
+    else:
+        file = tmp_path / "bad.csv"
+        file.write_text(f"{','.join(names)}\n1,5,false,x\n2,5,false,x\n")
+    ran = carecase("files", "check", str(file))
+    assert (ran.status, ran.err) == (1, "")
+    begins = [line.partition(",")[0] for line in ran.out.splitlines()]
+    assert begins == ["Line 2 has 4 cells", "Line 3 has 4 cells", "0 of 2 rows are cases. Nothing was sent."]
 
 
 def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -228,6 +229,19 @@ def test_the_schema_of_each_database_is_checked_upgraded_and_reported(carecase: 
     assert unknown.err == (
         f"The configuration has mistakes:\n  databases.three: is not configured (there are: one, two)\n{used}"
     )
+
+
+def test_beside_a_database_that_is_silent_the_others_are_looked_at(carecase: Carecase, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://127.0.0.1:{silent.getsockname()[1]}/d"
+        (tmp_path / "c.toml").write_text(
+            f'[databases.one]\nurl = "{url}"\nconnect_timeout_seconds = 10\n[databases.two]\nurl = "sqlite:///two"\n'
+        )
+        ran = carecase("db", "current", "--config", "c.toml", "--timeout", "3")
+    one, two = ran.out.splitlines()
+    assert ran.status == 1
+    assert one.startswith(f"one: the answer of databases.one ({url}) did not come within 3 s.")
+    assert two == "two: database at revision none, this version at 0001"
 
 
 @pytest.mark.parametrize("command", [("db", "check"), ("top",)], ids=str)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from tests.builders import a_new_job
 from tests.integration.cli.commands import Carecase
 from tests.receiver import SECRET, Receiver, receiving
@@ -80,6 +81,9 @@ def test_a_webhook_that_fails_is_told_of_with_the_reason_and_since_when(
     assert re.fullmatch(
         r"crm  client demo  0 delivered, 1 jobs wait, 0 given up  failing since 20\S+Z: status 500\n", ran.out
     )
+    (document,) = json.loads(carecase("webhooks", "list", "--json").out)
+    assert document["failingSince"].endswith("Z")
+    assert document["disabledAt"] is None, "nobody has to enable it"
 
 
 def test_a_webhook_without_secrets_here_is_told_of_but_does_not_fail(
@@ -109,6 +113,24 @@ def test_what_was_given_up_is_listed_and_replayed(
         "1 undelivered event and all queued ones will be delivered now"
     )
     assert carecase("webhooks", "failed", "crm").out == ""
+
+
+def test_an_event_that_is_replayed_is_kept_for_as_long_as_a_new_one(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent], raw_redis: redis.Redis
+) -> None:
+    """The receiver may be away again for days, and the event is nowhere else."""
+    event = ended(DeliveryVerdict.GIVEN_UP)
+    carecase("webhooks", "replay", "crm")
+    (queue,) = raw_redis.keys(f"webhookscommand*:*:crm:{event.job_id}")
+    assert timedelta(days=13) < timedelta(milliseconds=raw_redis.pttl(queue)) <= timedelta(days=14)
+
+
+def test_no_more_of_what_was_given_up_is_listed_than_is_asked_for(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
+) -> None:
+    events = [ended(DeliveryVerdict.GIVEN_UP) for _ in range(3)]
+    listed = carecase("webhooks", "failed", "crm", "--most", "2").out.splitlines()
+    assert len({line.split()[-1] for line in listed} & {event.webhook_id for event in events}) == len(listed) == 2
 
 
 def test_a_test_is_sent_from_here(

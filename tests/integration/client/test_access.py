@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from tests.needs import lack
+from tests.peers import JOB, answering, job_reply
 
 from carecase_worker.client.access import find_access
+from carecase_worker.client.api import connect
 from carecase_worker.errors import ClientError
 
 VARIABLES = {"CARECASE_URL": " http://told\n", "CARECASE_API_KEY": "k", "CARECASE_TOKEN": "t", "CARECASE_DATABASE": "d"}
@@ -114,3 +116,15 @@ def test_no_secret_is_in_what_is_shown_of_it(tmp_path: Path) -> None:
     assert "http://near" in shown
     assert "near-key" not in shown
     assert "near-token" not in shown
+
+
+def test_a_service_on_this_machine_is_not_asked_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy would get the credentials and the cases, and could not reach that service."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(job_reply()) as service, answering() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        with connect(service.url, api_key="k") as client:
+            assert client.job(JOB).job_id == JOB
+        assert proxy.calls == []

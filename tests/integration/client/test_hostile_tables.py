@@ -50,11 +50,12 @@ def test_the_workbook_of_these_tests_is_one(tmp_path: Path) -> None:
     assert list(items_of_file(RowFile(path.read_bytes()))) == expected or not RowFile(path.read_bytes()).is_table
 
 
-def test_a_sheet_with_cells_in_opposite_corners_is_refused(tmp_path: Path) -> None:
+def test_a_sheet_with_cells_in_opposite_corners_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = a_workbook(tmp_path / "corner.xlsx", CORNER)
     assert path.stat().st_size < 2048
     with pytest.raises(BatchUnreadable, match=r"corner\.xlsx: needs more than 4 GiB of memory"):
         list(items_of_file(RowFile(path)))
+    assert capfd.readouterr() == ("", ""), "what a library says of a file as it ends may quote cells"
 
 
 def test_a_long_text_that_many_rows_refer_to_is_refused(tmp_path: Path) -> None:

@@ -44,8 +44,10 @@ def followed(is_async: bool, *replies: Reply) -> tuple[list[str], list[str | Non
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event(is_async: bool) -> None:
-    names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(200, ENDED.encode(), _STREAM))
+@pytest.mark.parametrize("is_cut_off", [False, True])
+def test_a_stream_that_ends_early_is_resumed_after_the_last_whole_event(is_cut_off: bool, is_async: bool) -> None:
+    begun = Reply(200, BEGUN.encode(), _STREAM, is_cut_off=is_cut_off)
+    names, sent = followed(is_async, begun, Reply(200, ENDED.encode(), _STREAM))
     assert (names, sent) == (["progress", "final"], [None, "1"])
 
 

@@ -119,6 +119,10 @@ def test_rows_are_asked_for_by_their_lines(tmp_path: Path, is_async: bool) -> No
     assert written.path.read_text().splitlines()[1:] == ["2,5,no,1,4,422,do_Not_Contact: must be true or false"]
 
 
-def test_the_whole_file_is_not_sent(lines: Path) -> None:
-    with answering(the_job()) as peer, pytest.raises(RequestRefused, match="is the whole file"):
-        called(peer.url, False, "resend", JOB, lines)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_whole_file_is_not_sent(lines: Path, is_async: bool) -> None:
+    """It would undo whatever was written to its cases since."""
+    with answering(the_job()) as peer:
+        with pytest.raises(RequestRefused, match="is the whole file"):
+            called(peer.url, is_async, "resend", JOB, lines)
+        assert peer.calls == [f"GET /jobs/{JOB}"]

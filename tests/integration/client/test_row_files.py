@@ -149,6 +149,11 @@ def test_text_is_sent_as_it_is_unless_its_mapping_is_known_here(tmp_path: Path, 
         assert (upload.content_type, json.loads(b"".join(upload.pieces()))) == ("application/json", CASES)
 
 
+@pytest.mark.parametrize("name", ["cases.tables.csv", "cases.tab.csv.gz", "my.tsvs.txt", "tab.csv"])
+def test_a_name_that_only_begins_like_that_of_tabs_is_of_another_file(name: str) -> None:
+    assert RowFile(Path(name)).content_type == "text/csv"
+
+
 def test_episodes_are_read_by_the_mapping_that_is_shipped(tmp_path: Path) -> None:
     (tmp_path / "episodes.ndjson").write_bytes(b'{"resourceType":"EpisodeOfCare","id":"37","status":"active"}\n')
     (case,) = cases(RowFile(tmp_path / "episodes.ndjson", EpisodeMapping().of_care_plan(5)))

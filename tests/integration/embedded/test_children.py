@@ -139,6 +139,9 @@ def test_what_dies_young_is_not_started_again_at_once(children: Children, comman
     died = child.started
     eventually(children.restart_exited)
     assert child.started > died, "its age counts from its own start"
+    child.process.wait()
+    child.started = monotonic()
+    assert not children.restart_exited(), "nor is it the next time"
     old = children.start(command("b", SLEEPS))
     old.started = monotonic() - 2
     old.process.kill()

@@ -126,6 +126,9 @@ def test_what_is_left_of_a_cluster_whose_making_was_cut_off_is_made_anew(tmp_pat
     postgres(left.parent, 5433, "password", tmp_path / "log", ENVIRONMENT)
     assert not left.exists()
     assert (left.parent / "PG_VERSION").read_text() == "18\n"
+    lines = (left.parent / "pg_hba.conf").read_text().splitlines()
+    methods = {line.split()[-1] for line in lines if line.strip() and not line.startswith("#")}
+    assert methods == {"scram-sha-256"}, "nobody on this machine connects without the password"
     status = left.parent.stat()
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, pwd.getpwnam("embedded_postgres").pw_uid)
     assert stat.S_IMODE(private.stat().st_mode) == 0o701, "its user may pass, and not look around"

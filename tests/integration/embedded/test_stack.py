@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import socket
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 from tests.integration.embedded.stacks import NOW, PORTS, Noon
+from tests.needs import lack
 
 from carecase_worker.embedded.stack import (
     FIRST_PORTS,
@@ -111,6 +113,19 @@ def test_a_page_that_cannot_be_read_is_reported(tmp_path: Path, content: str | N
     assert str(raised.value) == (
         f"{page}: cannot be read ({reason}). Start carecase up there again, or name a file with --config."
     )
+
+
+def test_a_page_of_somebody_else_is_not_followed(tmp_path: Path) -> None:
+    """The file of settings that it names could lead to any database, and secrets would be written beside it."""
+    if os.geteuid():
+        lack("only root can give a file to somebody else")
+    page_of(tmp_path)
+    os.chown(tmp_path / "stack.json", 12345, 12345)
+    with pytest.raises(StackError) as raised:
+        running_stack(tmp_path / "stack.json")
+    text = "belongs to another user, so it is not used. Name a file with --config."
+    assert str(raised.value) == f"{tmp_path / 'stack.json'}: {text}"
+    assert [path.name for path in tmp_path.iterdir()] == ["stack.json"]
 
 
 def test_the_roles_get_these_settings(tmp_path: Path) -> None:
