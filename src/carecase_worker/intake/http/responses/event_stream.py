@@ -40,7 +40,7 @@ class EventStreamResponse(Response):
 
     def __init__(self, events: AsyncIterator[bytes], leave: Callable[[], None]) -> None:
         """Send `events`; if the client disconnects, call `leave`, after which `events` must end."""
-        super().__init__(None, 200, {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"})
+        super().__init__(None, 200, {"X-Accel-Buffering": "no", "Vary": "Accept"})
         del self.headers["content-length"]
         self._events = events
         self._leave = leave
