@@ -53,9 +53,11 @@ def test_a_stream_that_goes_on_looks_back_a_little_but_not_to_before_the_first_o
 
 def test_an_id_does_not_grow_with_the_ends() -> None:
     ends = LastEnds.from_now_on(NOW)
-    for number in range(1000):
-        ends = ends.with_end(NOW, f"{number:08x}{JOB[8:]}")
+    jobs = [f"{number:08x}{JOB[8:]}" for number in range(1000)]
+    for job_id in jobs:
+        ends = ends.with_end(NOW, job_id)
     assert len(str(ends)) < 1000
+    assert ends.job_ids == tuple(jobs[-20:]), "those that a look back would find once more"
     assert LastEnds.of(str(ends)) == ends
 
 
