@@ -20,6 +20,11 @@ def test_an_id_names_the_chunks_that_were_sent(chunks: set[int]) -> None:
     assert chunks_of(cursor_of(chunks), 61) == chunks
 
 
+def test_an_id_names_the_chunks_of_a_job_of_millions() -> None:
+    chunks = {*range(99_999, 100_002), 9_999_999}
+    assert chunks_of(cursor_of(chunks), 10_000_000) == chunks
+
+
 @pytest.mark.parametrize(
     ("chunks", "cursor"), [(set(), "none"), ({3}, "3"), ({0, 1, 2}, "0-2"), ({0, 1, 2, 4, 9, 8}, "0-2,4,8-9")]
 )
