@@ -80,6 +80,18 @@ async def test_what_comes_around_the_chunks_of_a_body_may_be_as_long_as_a_head(
 
 
 @in_own_time
+async def test_what_came_around_the_chunks_of_a_body_does_not_count_for_the_next_head() -> None:
+    async with served(at_once, **GUARD) as service, service.client() as client:
+        await client.send(CHUNKED)
+        await client.answer()
+        await client.send(b"0\r\nX-Trailer: " + b"y" * (HEAD_BYTES - 200))
+        await client.send(b"\r\n\r\n")
+        await client.send(GET[:-2] + b"X-Long: " + b"y" * 200)
+        await client.send(b"y\r\n\r\n")
+        assert (await client.answer()).endswith(b"done")
+
+
+@in_own_time
 async def test_what_comes_behind_the_chunks_of_a_body_is_no_header_of_its_request() -> None:
     async def headers(scope: Scope, receive: Receive, send: Send) -> None:
         await Request(scope, receive).body()
