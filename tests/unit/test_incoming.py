@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -51,6 +52,14 @@ class Batch:
     def add(self, items: Sequence[msgspec.Raw]) -> None:
         for _ in self._cutter.add(items):
             pass
+
+
+class BusyBatch(Batch):
+    """A batch of which some chunks are still in the hands of threads."""
+
+    @property
+    def is_busy(self) -> bool:
+        return True
 
 
 def bodies_of(**settings: int) -> Bodies:
@@ -265,3 +274,15 @@ def test_what_decodes_to_next_to_nothing_costs_no_more_than_its_bytes(name: str)
                 pass
 
     assert steps_each(take, len(sent), STEPS_A_BYTE) < STEPS_A_BYTE
+
+
+@pytest.mark.parametrize(("batch", "on_the_loop"), [(Batch, True), (BusyBatch, False)])
+def test_a_small_body_takes_no_thread_unless_threads_have_to_be_waited_for(
+    batch: type[Batch], on_the_loop: bool
+) -> None:
+    async def ended_by() -> int:
+        with bodies_of().open("ann", 0) as opened:
+            incoming = Incoming(body_of(), batch(), opened, 16 * KIB)
+            return await incoming.receive(pieces_of(cases(2, 60) + b"]"), threading.get_ident)
+
+    assert (asyncio.run(ended_by()) == threading.get_ident()) is on_the_loop
