@@ -1,0 +1,77 @@
+"""Bodies that are received while a part of them is processed: no fault comes late, no work outlives its request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from carecase_worker.errors import BatchFault, BatchRefused
+from carecase_worker.intake.batches.receiving import receive
+
+PIECE = b"x" * 10
+BAD = BatchRefused(BatchFault.NOT_JSON, "It is no JSON.")
+CUT_OFF = BatchRefused(BatchFault.BROKEN_OFF, "It broke off.")
+
+
+def test_a_fault_of_a_piece_is_known_before_the_next_one_is_whole() -> None:
+    sent: list[int] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PIECE
+        for number in range(len(PIECE) - 1):
+            await asyncio.sleep(0)  # lets the first piece be looked at
+            sent.append(number)
+            yield b"x"
+
+    async def take(_: bytes) -> None:
+        raise BAD
+
+    with pytest.raises(BatchRefused) as refused:
+        asyncio.run(receive(pieces(), take, lambda _: None, len(PIECE)))
+    assert refused.value is BAD
+    assert len(sent) < len(PIECE) // 2
+
+
+def test_what_has_been_processed_waits_no_longer() -> None:
+    waiting: list[int] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PIECE
+        for _ in range(3):
+            await asyncio.sleep(0)  # lets the first piece be processed
+            yield b"x"
+
+    async def take(_: bytes) -> None:
+        pass
+
+    assert asyncio.run(receive(pieces(), take, waiting.append, len(PIECE))) == b"xxx"
+    assert (waiting[0], waiting[-1]) == (10, 3)
+
+
+def test_a_request_that_breaks_off_is_over_once_its_last_piece_has_been_processed() -> None:
+    processed: list[bytes] = []
+
+    async def run() -> None:
+        broken_off, go_on = asyncio.Event(), asyncio.Event()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield PIECE
+            broken_off.set()
+            raise CUT_OFF
+
+        async def take(piece: bytes) -> None:
+            await go_on.wait()
+            processed.append(piece)
+
+        receiving = asyncio.create_task(receive(pieces(), take, lambda _: None, len(PIECE)))
+        await broken_off.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # would let it end
+        assert not receiving.done()
+        go_on.set()
+        with pytest.raises(BatchRefused) as refused:
+            await receiving
+        assert refused.value is CUT_OFF
+
+    asyncio.run(run())
+    assert processed == [PIECE]
