@@ -32,20 +32,29 @@ def test_a_fault_of_a_piece_is_known_before_the_next_one_is_whole() -> None:
     assert len(sent) < len(PIECE) // 2
 
 
-def test_what_has_been_processed_waits_no_longer() -> None:
+@pytest.mark.parametrize(("is_processed", "last"), [(True, 3), (False, 13)])
+def test_what_is_being_processed_counts_as_waiting_until_it_is(is_processed: bool, last: int) -> None:
     waiting: list[int] = []
 
-    async def pieces() -> AsyncIterator[bytes]:
-        yield PIECE
-        for _ in range(3):
-            await asyncio.sleep(0)  # lets the first piece be processed
-            yield b"x"
+    async def run() -> bytes:
+        go_on = asyncio.Event()
+        if is_processed:
+            go_on.set()
 
-    async def take(_: bytes) -> None:
-        pass
+        async def pieces() -> AsyncIterator[bytes]:
+            yield PIECE
+            for _ in range(3):
+                await asyncio.sleep(0)  # lets the first piece be processed
+                yield b"x"
+            go_on.set()
 
-    assert asyncio.run(receive(pieces(), take, waiting.append, len(PIECE))) == b"xxx"
-    assert (waiting[0], waiting[-1]) == (10, 3)
+        async def take(_: bytes) -> None:
+            await go_on.wait()
+
+        return await receive(pieces(), take, waiting.append, len(PIECE))
+
+    assert asyncio.run(run()) == b"xxx"
+    assert (waiting[0], waiting[-1]) == (10, last)
 
 
 def test_a_request_that_breaks_off_is_over_once_its_last_piece_has_been_processed() -> None:
