@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from carecase_worker.batches.body import MAX_PIECES
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.batches.receiving import receive
 
@@ -30,6 +31,21 @@ def test_a_fault_of_a_piece_is_known_before_the_next_one_is_whole() -> None:
         asyncio.run(receive(pieces(), take, lambda _: None, len(PIECE)))
     assert refused.value is BAD
     assert len(sent) < len(PIECE) // 2
+
+
+def test_so_many_tiny_pieces_are_processed_however_few_bytes_they_have() -> None:
+    """Each takes fifty times its size in memory."""
+    taken: list[int] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(2 * MAX_PIECES + 7):
+            yield b"x"
+
+    async def take(piece: bytes) -> None:
+        taken.append(len(piece))
+
+    assert asyncio.run(receive(pieces(), take, lambda _: None)) == b"x" * 7
+    assert taken == [MAX_PIECES] * 2
 
 
 @pytest.mark.parametrize(("is_processed", "last"), [(True, 3), (False, 13)])
