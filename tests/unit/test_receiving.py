@@ -33,6 +33,22 @@ def test_a_fault_of_a_piece_is_known_before_the_next_one_is_whole() -> None:
     assert len(sent) < len(PIECE) // 2
 
 
+@pytest.mark.parametrize("last", [b"", b"x"])
+def test_a_fault_of_the_piece_before_the_last_is_not_lost(last: bytes) -> None:
+    """Its items would be, and the batch be accepted without them."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in (PIECE, last):
+            yield piece
+
+    async def take(_: bytes) -> None:
+        raise BAD
+
+    with pytest.raises(BatchRefused) as refused:
+        asyncio.run(receive(pieces(), take, lambda _: None, len(PIECE)))
+    assert refused.value is BAD
+
+
 def test_so_many_tiny_pieces_are_processed_however_few_bytes_they_have() -> None:
     """Each takes fifty times its size in memory."""
     taken: list[int] = []
