@@ -18,7 +18,7 @@ TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 
 def a_check(form: ResultFormat | None = None, items: int = 1) -> BatchCheck:
     rules = Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC))
-    return BatchCheck(rules, ChunkLimits(items, 1 << 20, 1 << 20), form or JsonResult("application/json"))
+    return BatchCheck(rules, ChunkLimits(items, 1 << 20, 1 << 18), form or JsonResult("application/json"))
 
 
 def test_of_too_many_items_none_is_judged() -> None:
@@ -63,3 +63,10 @@ def test_rows_of_a_large_batch_have_their_indices_in_the_batch() -> None:
     check = a_check(CsvResult(), items=2)
     check.add([msgspec.Raw(b"1")] * 5)
     assert [row.partition(b",")[0] for row in b"".join(check.finish()).splitlines()] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_an_item_that_is_too_large_is_reported_as_that() -> None:
+    check = a_check()
+    check.add([msgspec.Raw(b'{"x":"%b"}' % (b"y" * (1 << 18)))])
+    (judged,) = check.finish()
+    assert b'"status":422,"body":"item: must have at most 262144 bytes"' in judged
