@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from carecase_worker.batches.payloads import ChunkOutcomes
-from carecase_worker.cases.outcomes import CREATED
+from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
 from carecase_worker.files.acknowledgement import ItemRow, header, plain, rows
 from carecase_worker.intake.jobs.result_formats import CsvResult
 
@@ -71,3 +71,19 @@ def test_a_result_has_one_header_row_that_fits_its_rows(of_rows: bool, dry_run: 
 def test_a_result_without_items_has_its_header_row_all_the_same() -> None:
     assert list(CsvResult().document("job", ())) == [header(of_rows=False)]
     assert list(CsvResult(dry_run=True).document("job", ())) == [header(of_rows=False, dry_run=True)]
+
+
+ROWS, UNREAD = ChunkOutcomes([1], [CREATED], ((0, 2),)), ChunkOutcomes([None], [UNTRUSTED])
+
+
+@pytest.mark.parametrize(
+    ("chunks", "columns", "lines"), [((ROWS, UNREAD), 8, ["2", ""]), ((UNREAD, ROWS), 4, [None, None])]
+)
+def test_all_rows_have_the_columns_of_the_header_also_those_of_items_that_could_not_be_read(
+    chunks: tuple[ChunkOutcomes, ...], columns: int, lines: list[str | None]
+) -> None:
+    result = CsvResult()
+    pieces = (result.whole(first, chunk) for first, chunk in enumerate(chunks))
+    text = b"".join(result.document("job", pieces)).decode()
+    assert {len(row) for row in csv.reader(StringIO(text, newline=""))} == {columns}
+    assert [row.get("line") for row in csv.DictReader(StringIO(text, newline=""))] == lines

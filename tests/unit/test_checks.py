@@ -9,16 +9,16 @@ from carecase_worker.batches.chunking import ChunkLimits
 from carecase_worker.cases.validation import Rules
 from carecase_worker.errors import BatchFault, BatchRefused
 from carecase_worker.intake.batches.validate_only import BatchCheck
-from carecase_worker.intake.jobs.result_formats import JsonResult
+from carecase_worker.intake.jobs.result_formats import CsvResult, JsonResult, ResultFormat
 
 MOST = 20_000
 TOO_DEEP = msgspec.Raw(b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
 """An item that cannot be judged: whoever tries gets the answer that the body is nested too deeply."""
 
 
-def a_check() -> BatchCheck:
+def a_check(form: ResultFormat | None = None, items: int = 1) -> BatchCheck:
     rules = Rules(None, "ann", datetime(2026, 11, 25, tzinfo=UTC))
-    return BatchCheck(rules, ChunkLimits(1, 1 << 20, 1 << 20), JsonResult("application/json"))
+    return BatchCheck(rules, ChunkLimits(items, 1 << 20, 1 << 18), form or JsonResult("application/json"))
 
 
 def test_of_too_many_items_none_is_judged() -> None:
@@ -51,3 +51,22 @@ def test_what_has_been_judged_is_counted_as_memory_with_what_has_not() -> None:
     check.add([msgspec.Raw(b"1")] * 100)
     counted_bytes = check.buffered_bytes
     assert counted_bytes == sum(map(len, check.finish())) > 100
+
+
+def test_what_has_not_been_judged_yet_is_counted_as_memory() -> None:
+    check = a_check(items=1000)
+    check.add([msgspec.Raw(b"1" * 100)] * 100)
+    assert check.buffered_bytes >= 100 * 100
+
+
+def test_rows_of_a_large_batch_have_their_indices_in_the_batch() -> None:
+    check = a_check(CsvResult(), items=2)
+    check.add([msgspec.Raw(b"1")] * 5)
+    assert [row.partition(b",")[0] for row in b"".join(check.finish()).splitlines()] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_an_item_that_is_too_large_is_reported_as_that() -> None:
+    check = a_check()
+    check.add([msgspec.Raw(b'{"x":"%b"}' % (b"y" * (1 << 18)))])
+    (judged,) = check.finish()
+    assert b'"status":422,"body":"item: must have at most 262144 bytes"' in judged

@@ -20,6 +20,11 @@ def test_an_id_names_the_chunks_that_were_sent(chunks: set[int]) -> None:
     assert chunks_of(cursor_of(chunks), 61) == chunks
 
 
+def test_an_id_names_the_chunks_of_a_job_of_millions() -> None:
+    chunks = {*range(99_999, 100_002), 9_999_999}
+    assert chunks_of(cursor_of(chunks), 10_000_000) == chunks
+
+
 @pytest.mark.parametrize(
     ("chunks", "cursor"), [(set(), "none"), ({3}, "3"), ({0, 1, 2}, "0-2"), ({0, 1, 2, 4, 9, 8}, "0-2,4,8-9")]
 )
@@ -53,9 +58,11 @@ def test_a_stream_that_goes_on_looks_back_a_little_but_not_to_before_the_first_o
 
 def test_an_id_does_not_grow_with_the_ends() -> None:
     ends = LastEnds.from_now_on(NOW)
-    for number in range(1000):
-        ends = ends.with_end(NOW, f"{number:08x}{JOB[8:]}")
+    jobs = [f"{number:08x}{JOB[8:]}" for number in range(1000)]
+    for job_id in jobs:
+        ends = ends.with_end(NOW, job_id)
     assert len(str(ends)) < 1000
+    assert ends.job_ids == tuple(jobs[-20:]), "those that a look back would find once more"
     assert LastEnds.of(str(ends)) == ends
 
 

@@ -75,3 +75,15 @@ def test_who_leaves_delays_nobody() -> None:
             await leaving
 
     asyncio.run(run())
+
+
+def test_who_waits_for_a_group_that_is_cancelled_waits_no_longer() -> None:
+    async def cancelled(_: Sequence[int]) -> Sequence[int | BaseException]:
+        raise asyncio.CancelledError
+
+    async def run() -> None:
+        waiting = asyncio.create_task(Grouping(cancelled, most=3).one(1))
+        await asyncio.wait({waiting}, timeout=30)
+        assert waiting.cancelled()
+
+    asyncio.run(run())

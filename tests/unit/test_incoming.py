@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -53,6 +54,14 @@ class Batch:
             pass
 
 
+class BusyBatch(Batch):
+    """A batch of which some chunks are still in the hands of threads."""
+
+    @property
+    def is_busy(self) -> bool:
+        return True
+
+
 def bodies_of(**settings: int) -> Bodies:
     intake = IntakeSettings.model_validate(settings)
     return Bodies(intake, Processor(intake))
@@ -70,8 +79,8 @@ def body_of(encoding: str | None = None, form: BodyFormat = BodyFormat.ARRAY) ->
     return Body(Decoder(encoding), MediaType(form).splitter(None), 1 << 30)
 
 
-def open_bytes(bodies: Bodies) -> float:
-    return next(one.value for one in bodies.samples() if one.name == "carecase_open_bytes")
+def open_now(bodies: Bodies, what: str = "bytes") -> float:
+    return next(one.value for one in bodies.samples() if one.name == f"carecase_open_{what}")
 
 
 async def pieces_of(sent: bytes, size: int = 64 * KIB) -> AsyncIterator[bytes]:
@@ -159,13 +168,13 @@ def test_a_body_that_is_left_open_is_counted() -> None:
             receiving = asyncio.ensure_future(Incoming(body, batch, opened).receive(stream(end), lambda: None))
             least, most = (LARGE_AROUND + CUT_FROM + size for size in (2 * 3 * MIB, 2 * 4 * MIB))
             async with asyncio.timeout(60):
-                while open_bytes(bodies) < least:
+                while open_now(bodies) < least:
                     await asyncio.sleep(0.001)  # bytes that are counted wake nobody
-            assert open_bytes(bodies) < most
+            assert open_now(bodies) < most
             end.set()
             with pytest.raises(BatchRefused, match="broke off"):
                 await receiving
-        assert open_bytes(bodies) == 0
+        assert open_now(bodies) == 0
 
     asyncio.run(look())
 
@@ -183,7 +192,7 @@ def test_the_batch_has_every_item_when_it_ends_and_nothing_is_open_after_that(en
             return await Incoming(body, batch, opened).receive(stream, lambda: batch.total)
 
     assert asyncio.run(receive()) == count
-    assert open_bytes(bodies) == 0
+    assert open_now(bodies) == 0
 
 
 def test_what_has_been_split_is_not_counted_as_waiting_while_the_answer_is_sent() -> None:
@@ -192,7 +201,7 @@ def test_what_has_been_split_is_not_counted_as_waiting_while_the_answer_is_sent(
     async def receive() -> float:
         with bodies.open("ann", 0) as opened:
             await Incoming(body_of(), Batch(), opened).receive(pieces_of(cases(100, 600) + b"]"), lambda: None)
-            return open_bytes(bodies)
+            return open_now(bodies)
 
     assert asyncio.run(receive()) == SMALL_AROUND
 
@@ -227,7 +236,7 @@ def test_a_body_that_would_need_more_memory_than_its_client_may_have_is_refused(
     asyncio.run(receive(zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
     with pytest.raises(RateExceeded, match="take too much memory"):  # one that has a window of 8 MiB and goes on
         asyncio.run(receive(WINDOW_OF_8_MIB + zstandard.compress(b"[1" + b" " * (3 * MIB) + b"]")))
-    assert open_bytes(bodies) == 0
+    assert open_now(bodies) == 0
 
 
 def frames_of(text: bytes, count: int) -> bytes:
@@ -265,3 +274,27 @@ def test_what_decodes_to_next_to_nothing_costs_no_more_than_its_bytes(name: str)
                 pass
 
     assert steps_each(take, len(sent), STEPS_A_BYTE) < STEPS_A_BYTE
+
+
+@pytest.mark.parametrize(("batch", "on_the_loop"), [(Batch, True), (BusyBatch, False)])
+def test_a_small_body_takes_no_thread_unless_threads_have_to_be_waited_for(
+    batch: type[Batch], on_the_loop: bool
+) -> None:
+    async def ended_by() -> int:
+        with bodies_of().open("ann", 0) as opened:
+            incoming = Incoming(body_of(), batch(), opened, 16 * KIB)
+            return await incoming.receive(pieces_of(cases(2, 60) + b"]"), threading.get_ident)
+
+    assert (asyncio.run(ended_by()) == threading.get_ident()) is on_the_loop
+
+
+@pytest.mark.parametrize(("size", "large"), [(256 * KIB, 0), (300 * KIB, 1)])
+def test_a_body_of_an_unknown_length_that_comes_bit_by_bit_is_large_in_the_end(size: int, large: int) -> None:
+    async def received(bodies: Bodies) -> float:
+        with bodies.open("ann", 0) as opened:
+            sent = cases(size // 1000, 980) + b"]"
+            return await Incoming(body_of(), Batch(), opened).receive(
+                pieces_of(sent, 16), lambda: open_now(bodies, "bodies")
+            )
+
+    assert asyncio.run(received(bodies_of())) == large

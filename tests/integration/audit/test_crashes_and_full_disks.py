@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.integration.audit.logs import a_log, act, counts, lines_of, recorded, run, verified
+from tests.integration.audit.logs import a_log, act, counts, files_of, lines_of, recorded, run, verified
 
 from carecase_worker.errors import AuditUnavailable
 
@@ -147,6 +147,21 @@ def test_a_record_is_on_disk_before_the_access_unless_that_is_switched_off(
         relaxed.record(act(4))
         assert psutil.Process().num_fds() == open_files
         assert (log.failures, relaxed.failures) == (1, 0)
+
+
+def test_a_file_is_closed_once_it_is_on_disk_also_where_no_record_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure takes the last records of the file that is written to, and none of a closed one."""
+    recorded(tmp_path / "one", 1)
+    size = len(lines_of(tmp_path / "one")[0])
+    with a_log(tmp_path / "two", durability="relaxed", max_file_bytes=size + 1) as log:
+        log.record(act(1))
+        with monkeypatch.context() as spoilt:
+            spoilt.setattr(os, "fsync", _failing(errno.EIO))
+            with pytest.raises(AuditUnavailable):
+                log.record(act(2))
+        assert [name for name, _ in files_of(tmp_path / "two")] == ["audit.jsonl"]
 
 
 def _failing(fault: int) -> Callable[..., Any]:

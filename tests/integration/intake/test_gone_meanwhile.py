@@ -1,6 +1,7 @@
 """Jobs that end, or go, between the look at them and what is asked for; and a Redis that goes while one is awaited."""
 
 import fcntl
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.elapsing import elapse
 from tests.integration.audit.locks import waits_for_a_lock
+from tests.integration.audit.logs import lines_of
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services, lone_valkey, redis_url
 
@@ -122,3 +124,16 @@ def test_a_batch_is_accepted_whatever_becomes_of_waiting_for_it(tmp_path: Path) 
     job: dict[str, Any] = response.json()["job"]
     assert response.headers["location"] == f"/jobs/{job['jobId']}"
     assert (job["state"], job["total"]) == ("queued", 1)
+
+
+def test_the_record_of_a_batch_that_may_have_been_admitted_is_not_void(tmp_path: Path, place: Path) -> None:
+    with ExitStack() as server, ThreadPoolExecutor(1) as threads:
+        port = server.enter_context(lone_valkey(tmp_path / "valkey"))
+        audit = {"directory": str(place)}
+        with an_intake(redis_url(port), "maybe:", audit=audit) as intake, intake.client() as client:
+            with held_up(place):
+                asked = threads.submit(put, client)
+                eventually(waits_for_a_lock, what="the batch waits for its record")
+                server.close()
+            assert asked.result(120).status_code == 503
+    assert [json.loads(line)["event"] for line in lines_of(place)] == ["sent"]

@@ -98,3 +98,18 @@ def test_an_answer_begins_with_what_is_worth_sending(servers: Services) -> None:
     keys, read = read_result((answers, store, job), ResultQuery())
     assert keys == list(range(CHUNKS * 1000))
     assert max(map(len, read)) <= 8
+
+
+def test_who_asks_for_the_head_only_has_no_more_of_the_result_read(servers: Services) -> None:
+    answers, store, job = results_of(servers, 1000)
+    store.read = []
+    request, given = Request({"type": "http", "method": "GET", "headers": [], "carecase.head": True}), list[int]()
+    response: Any = answers.answer(request, job, ResultQuery(), {}, given.append)
+
+    async def sent() -> None:
+        async for _ in response.body_iterator:
+            pass
+
+    asyncio.run(sent())
+    assert store.read == [[0]]
+    assert not given, "nobody is given an outcome"

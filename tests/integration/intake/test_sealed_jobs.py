@@ -171,6 +171,7 @@ RESULTS: dict[str, Callable[[Hand], None]] = {
     "of another chunk": lambda it: it.plant("0", it.outcome(it.mine, "1")),
     "of another job": lambda it: it.plant("1", it.outcome(it.other, "1")),
     "places of the chunks": lambda it: it.write(firsts="0,1"),
+    "places of larger chunks": lambda it: it.write(firsts="0,3"),
 }
 RECORDS: dict[str, Callable[[Hand], None]] = {
     "user": lambda it: it.write(user="somebody"),

@@ -60,13 +60,15 @@ class JsonResult:
 class CsvResult:
     """The acknowledgement: a header row, and a row for each item.
 
-    It has more columns if the items were rows of a file, and one more, the last, for a dry run.
+    It has more columns if the first items were rows of a file, and one more, the last, for a dry run. Items whose
+    payload could not be read have no line, so the first ones decide for all.
     """
 
     media_type = CSV_TYPE
 
     def __init__(self, dry_run: bool = False) -> None:
-        self._of_rows, self._dry_run = False, dry_run
+        self._of_rows: bool | None = None
+        self._dry_run = dry_run
 
     def whole(self, first: int, chunk: ChunkOutcomes, /) -> bytes:
         """Encode all items of a chunk."""
@@ -74,7 +76,8 @@ class CsvResult:
 
     def some(self, first: int, chunk: ChunkOutcomes, places: Sequence[int]) -> bytes:
         """Encode the items at some indices of a chunk."""
-        self._of_rows = self._of_rows or bool(chunk.lines)
+        if self._of_rows is None:
+            self._of_rows = bool(chunk.lines)
         lines = list(lines_of_runs(chunk.lines, len(chunk.keys))) if chunk.lines else [None] * len(chunk.keys)
         items = (
             ItemRow(
@@ -95,7 +98,10 @@ class CsvResult:
         """Yield the header row, whose columns depend on the first items, then all rows."""
         is_first = True
         for piece in pieces:
-            yield acknowledgement.header(self._of_rows, self._dry_run) + piece if is_first else piece
+            yield self._header() + piece if is_first else piece
             is_first = False
         if is_first:
-            yield acknowledgement.header(self._of_rows, self._dry_run)
+            yield self._header()
+
+    def _header(self) -> bytes:
+        return acknowledgement.header(bool(self._of_rows), self._dry_run)

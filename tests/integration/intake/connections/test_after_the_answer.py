@@ -52,13 +52,23 @@ async def test_a_body_that_comes_whole_after_its_answer_leaves_the_connection_as
         assert nobody(service)
 
 
+@pytest.mark.parametrize(
+    ("sent", "behind"),
+    [
+        (GET, b"no HTTP\r\n\r\n"),
+        (b"PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", b"zz\r\n"),
+    ],
+    ids=["another request", "the rest of its body"],
+)
 @in_own_time
-async def test_what_is_no_http_behind_a_request_ends_its_answer_and_is_no_part_of_it() -> None:
+async def test_what_is_no_http_behind_a_request_ends_its_answer_and_is_no_part_of_it(
+    sent: bytes, behind: bytes
+) -> None:
     download = Download(200)
     async with served(download, **GUARD) as service, service.client(1 << 16) as client:
-        await client.send(GET)
+        await client.send(sent)
         assert await download.waits()
-        await client.send(b"no HTTP\r\n\r\n")
+        await client.send(behind)
         assert nobody(service)
         received = b""
         with suppress(ConnectionError):

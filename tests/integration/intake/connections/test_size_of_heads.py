@@ -1,6 +1,8 @@
 """A head, and what comes around the chunks of a body, may be as long as configured; a body of any size is no head."""
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 from tests.integration.intake.connections.guarded import (
     GET,
     GUARD,
@@ -9,6 +11,7 @@ from tests.integration.intake.connections.guarded import (
     Download,
     Held,
     at_once,
+    done,
     nobody,
     problem_of,
 )
@@ -74,6 +77,29 @@ async def test_what_comes_around_the_chunks_of_a_body_may_be_as_long_as_a_head(
         else:
             assert problem_of(await client.rest())["status"] == 431
             assert not service.state.connections
+
+
+@in_own_time
+async def test_what_came_around_the_chunks_of_a_body_does_not_count_for_the_next_head() -> None:
+    async with served(at_once, **GUARD) as service, service.client() as client:
+        await client.send(CHUNKED)
+        await client.answer()
+        await client.send(b"0\r\nX-Trailer: " + b"y" * (HEAD_BYTES - 200))
+        await client.send(b"\r\n\r\n")
+        await client.send(GET[:-2] + b"X-Long: " + b"y" * 200)
+        await client.send(b"y\r\n\r\n")
+        assert (await client.answer()).endswith(b"done")
+
+
+@in_own_time
+async def test_what_comes_behind_the_chunks_of_a_body_is_no_header_of_its_request() -> None:
+    async def headers(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        await done(send, b",".join(name for name, _ in scope["headers"]))
+
+    async with served(headers, **GUARD) as service, service.client() as client:
+        await client.send(CHUNKED + b"0\r\nX-API-Key: of another\r\n\r\n")
+        assert (await client.answer()).endswith(b"\r\n\r\nhost,transfer-encoding")
 
 
 @in_own_time
