@@ -87,8 +87,13 @@ class Reach:
         near = self._near(mutant.path)
         unmeasured = [test for test in by_import if self._measured.lacks(test)]
         effort = self._measured.effort
-        # those that import the module, then the least effort
-        reaching = sorted(filter(self._is_there, found), key=lambda test: (_file(test) not in near, effort(test), test))
+        own = [file for file in near if _module(mutant.path) in _names(self._root / file)]
+
+        def order(test: str) -> tuple[object, ...]:
+            """Those whose file imports the module itself, then by a helper, then the least effort."""
+            return _file(test) not in own, _file(test) not in near, effort(test), test
+
+        reaching = sorted(filter(self._is_there, found), key=order)
         return [*filter(self._is_newer, near), *reaching, *unmeasured]
 
     def _is_newer(self, path: str) -> bool:
@@ -212,12 +217,16 @@ def _module(path: str) -> str:
 
 def _imports(root: Path, path: Path, seen: set[Path]) -> Iterator[str]:
     seen.add(path)
+    for name in _names(path):
+        if name.startswith(_PACKAGE):
+            yield name
+        helper = root / f"{name.replace('.', '/')}.py"
+        if name.startswith("tests.") and helper.exists() and helper not in seen:
+            yield from _imports(root, helper, seen)
+
+
+def _names(path: Path) -> Iterator[str]:
+    """The modules that a file names in its imports, and what it takes of them."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.ImportFrom) or not node.module:
-            continue
-        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
-            if name.startswith(_PACKAGE):
-                yield name
-            helper = root / f"{name.replace('.', '/')}.py"
-            if name.startswith("tests.") and helper.exists() and helper not in seen:
-                yield from _imports(root, helper, seen)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))

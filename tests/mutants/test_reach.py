@@ -65,6 +65,17 @@ def test_of_those_the_ones_that_reach_little_else_come_first(root: Path) -> None
     assert chosen(root, "return LIMIT") == [[NAMES[1], NAMES[2]]], "2 s and 1 line, before 1 s and 3 lines"
 
 
+def test_of_those_the_ones_whose_file_imports_the_module_itself_come_before_those_by_a_helper(root: Path) -> None:
+    measure(root, {})
+    (root / "tests/adding.py").write_text("from carecase_worker.jobs.add import added\n")
+    (root / "tests/unit/test_a_store.py").write_text("from tests.adding import added\ndef test_c(): ...\n")
+    document = json.loads((root / MAP).read_text()) | {"names": [*NAMES, "tests/unit/test_a_store.py::test_c"]}
+    (root / MAP).write_text(json.dumps(document | {"lines": {ADD: {"4": [1, 4]}}}))
+    for name in ("tests/unit/test_a_store.py", str(MAP)):
+        os.utime(root / name, (1, 1))
+    assert chosen(root, "return LIMIT") == [[NAMES[1], "tests/unit/test_a_store.py::test_c"]], "2 s, before 1 s"
+
+
 def test_a_line_that_runs_at_import_is_tried_by_all_that_reach_or_import_its_module(root: Path) -> None:
     measure(root, {"1": [0, 2], "3": [0], "4": [1, 3]})
     unit = [NAMES[2], NAMES[1], "tests/unit/test_a_store.py::test_c"]
