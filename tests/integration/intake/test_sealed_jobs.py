@@ -276,6 +276,7 @@ def test_a_request_that_is_sent_again_gives_the_same_job_whatever_keys_are_added
     [
         {"client": "bob"}, {"first": 5}, {"path": "/care-plans/5/cases-batch"},
         {"path": "/care-cases-batch?dryRun=true"}, {"headers": {"prefer": "handling=strict"}},
+        {"headers": {"vbasoftware-database": "second"}},
     ],
 )  # fmt: skip
 def test_a_key_that_was_made_to_stand_for_another_job_gives_nothing(
