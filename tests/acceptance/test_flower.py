@@ -51,7 +51,7 @@ def test_it_shows_workers_and_tasks_of_ids_only(system: System, flower: httpx.Cl
     "path", ["/api/worker/shutdown/any", "/api/task/revoke/any", "/api/task/async-apply/carecase.apply_chunk"]
 )
 def test_nothing_can_be_done_with_it(flower: httpx.Client, path: str) -> None:
-    assert flower.post(path, json={"args": []}).status_code in (403, 405)
+    assert flower.post(path, json={"args": []}).status_code == 403
 
 
 def test_its_broker_user_cannot_read_a_payload(system: System) -> None:

@@ -83,5 +83,5 @@ def test_it_speaks_nothing_older_than_tls_1_2(proxied: httpx.Client) -> None:
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(httpx.ConnectError, match="alert protocol version"):
         httpx.get(f"https://localhost:{port}/livez", verify=old)

@@ -75,12 +75,21 @@ def test_another_one_is_refused(cursor: str) -> None:
         LastEnds.of(cursor)
 
 
+def test_a_listener_of_a_clients_jobs_hears_nothing_of_another_clients() -> None:
+    followers = Followers()
+    with followers.of_client("ann") as follower:
+        followers.wake(OTHER, "bob", final=True)
+        assert not asyncio.run(follower.turn(timedelta(0), timedelta(0)))
+        followers.wake(JOB, "ann", final=True)
+        assert asyncio.run(follower.turn(timedelta(seconds=5), timedelta(0)))
+        assert follower.take() == ({JOB}, False)
+
+
 def test_a_listener_that_is_slow_is_woken_once_and_does_not_grow() -> None:
     followers = Followers()
     with followers.of_client("ann") as follower:
         for number in range(2000):
             followers.wake(str(number), "ann", final=number % 2 == 0)
-        followers.wake("other", "bob", final=True)
         assert asyncio.run(follower.turn(timedelta(seconds=5), timedelta(0)))
         jobs, missed = follower.take()
         assert (len(jobs), missed) == (1000, True), "it must find out for itself"

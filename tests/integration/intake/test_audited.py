@@ -279,6 +279,7 @@ def test_nothing_is_kept_of_a_large_batch_that_cannot_be_recorded(servers: Servi
         job = job_of(client.put(BATCH, content=a_batch(*cases)))
         intake.finish(job, [UNAVAILABLE] * len(cases))
         kept = [set(server.scan_iter("unkept:payload:*", count=1000)), server.hget("unkept:kept:demo", "bytes")]
+        assert all(kept), "what is looked for here is found where it is kept"
         place.rename(tmp_path / "away")
         assert client.post(f"/jobs/{job}/retry").status_code == 503
         assert kept == [set(server.scan_iter("unkept:payload:*", count=1000)), server.hget("unkept:kept:demo", "bytes")]

@@ -148,7 +148,7 @@ def test_a_bad_file_is_refused_whole(intake: Intake, name: str) -> None:
     problem = response.json()["error"]
     assert (response.status_code, problem["type"]) == (status, f"urn:carecase:problem:{kind}"), response.text
     assert words in problem["detail"]
-    with intake.client() as client:
+    with intake.client(who) as client:
         jobs = client.get("/jobs")
     assert jobs.json()["data"] == [], jobs.text
 

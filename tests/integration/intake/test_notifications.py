@@ -1,6 +1,8 @@
 """What an intake opens for work is notified for at once: nobody works off the queue here, and no sweep helps."""
 
 import asyncio
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from fastapi import FastAPI
 from tests.builders import a_batch, a_case
 from tests.services import Services
@@ -24,6 +27,7 @@ from carecase_worker.settings.loading import load
 from carecase_worker.store.operations.claims import ChunkResult
 
 CHUNKS, WIDTH = 3, 2
+MARK = "Ozymandias"
 _prefixes = count()
 
 
@@ -35,6 +39,7 @@ class Intake:
     runner: asyncio.Runner
     store: Stores
     notifier: Notifier
+    broker_prefix: str
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request; its answer, which is 202."""
@@ -51,7 +56,7 @@ class Intake:
 
     def send(self, care_plan: int = 5, headers: dict[str, str] | None = None) -> str:
         """Send a batch of three cases, each a chunk of its own; its job."""
-        cases = (a_case(key, carePlan_Key=care_plan) for key in range(CHUNKS))
+        cases = (a_case(key, carePlan_Key=care_plan, case_ID=MARK) for key in range(CHUNKS))
         all_headers = {"vbasoftware-database": "demo", "content-type": "application/json", **(headers or {})}
         response = self.ask("PUT", f"/care-plans/{care_plan}/cases-batch", content=a_batch(*cases), headers=all_headers)
         return str(response.json()["job"]["jobId"])
@@ -80,8 +85,20 @@ def intake(servers: Services) -> Iterator[Intake]:
     settings = load(environment={f"CARECASE_{name}": value for name, value in variables.items()})
     store, notifier = Stores(settings.redis, settings.jobs), Notifier(celery_app(settings))
     with asyncio.Runner() as runner:
-        yield Intake(create_app(settings), runner, store, notifier)
+        yield Intake(create_app(settings), runner, store, notifier, settings.broker.prefix)
     store.client.close()
+
+
+def test_a_message_has_ids_of_a_chunk_and_nothing_of_a_case(intake: Intake, raw_redis: "redis.Redis") -> None:
+    """It is looked at while it is there, and as it was before the broker's client encoded it."""
+    job = intake.send()
+    (name,) = raw_redis.scan_iter(f"{intake.broker_prefix}cases.*")
+    messages = [json.loads(text) for text in raw_redis.lrange(name, 0, -1)]
+    bodies = [base64.b64decode(message["body"]) for message in messages]
+    arguments = [json.loads(body)[:2] for body in bodies]
+    assert sorted(arguments) == [[[job, number], {}] for number in range(WIDTH)]
+    for message, body in zip(messages, bodies, strict=True):
+        assert MARK not in json.dumps(message) + body.decode()
 
 
 @pytest.mark.parametrize("prefer", ["respond-async", "wait=1"])

@@ -214,7 +214,8 @@ def test_a_job_is_shown_to_nobody_to_whom_another_hand_gave_it(intake: Intake, r
     raw.zadd(intake.store.keys.jobs("demo", "bob"), {hand.other: 1, hand.mine: 2})
     hand.write(client="bob")
     for path in ("", "/result"):
-        assert response_of(intake, hand.mine, path, "bob").status_code == 500
+        refused = response_of(intake, hand.mine, path, "bob")
+        assert (refused.status_code, refused.json()["error"]["type"]) == (500, "urn:carecase:problem:seal-broken")
         assert response_of(intake, hand.other, path, "bob").status_code == 404
     raw.zadd(intake.store.keys.jobs("second", "ann"), {hand.other: 1})
     for name, query in (("bob", ""), ("ann", "?database=second")):
@@ -229,7 +230,8 @@ def test_a_job_is_purged_and_sent_again_by_nobody_to_whom_another_hand_gave_it(i
     with intake.client("bob") as client:
         path = f"/jobs/{hand.mine}"
         answers = [client.delete(path), client.delete(f"{path}?purge=true"), client.post(f"{path}/retry")]
-    assert [answer.status_code for answer in answers] == [500] * 3
+    told = [(answer.status_code, answer.json()["error"]["type"]) for answer in answers]
+    assert told == [(500, "urn:carecase:problem:seal-broken")] * 3
     assert raw.exists(intake.store.keys.outcome(hand.mine))
 
 
@@ -275,6 +277,7 @@ def test_a_request_that_is_sent_again_gives_the_same_job_whatever_keys_are_added
     [
         {"client": "bob"}, {"first": 5}, {"path": "/care-plans/5/cases-batch"},
         {"path": "/care-cases-batch?dryRun=true"}, {"headers": {"prefer": "handling=strict"}},
+        {"headers": {"vbasoftware-database": "second"}},
     ],
 )  # fmt: skip
 def test_a_key_that_was_made_to_stand_for_another_job_gives_nothing(

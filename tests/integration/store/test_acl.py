@@ -23,7 +23,7 @@ from carecase_worker.store.operations.admission import Admitted, Staging
 from carecase_worker.store.operations.claims import ChunkResult, Claimed, Completed, RetryLater
 from carecase_worker.store.queries.job_lists import JobFilter, JobLists
 from carecase_worker.store.rate_limit import RateLimiter
-from carecase_worker.store.redis.acl import app_rules, flower_rules
+from carecase_worker.store.redis.acl import APP, FLOWER, app_rules, flower_rules
 from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 
@@ -96,10 +96,11 @@ def test_notifications_notify_as_the_service(settings: Settings) -> None:
     assert notifier.waiting("acl") == 3
 
 
-REFUSED = r"(?i)permission|acl|not allowed"
+REFUSED = r"(?i)no permissions to (run|access)|ACL failure in script"
+"""The words of the rules: a server refuses some commands in other words, whatever the rules are."""
 OF_NOBODY = [
     ("FLUSHALL",), ("FLUSHDB",), ("KEYS", "*"), ("CONFIG", "GET", "*"), ("CONFIG", "SET", "appendonly", "no"),
-    ("ACL", "LIST"), ("ACL", "SETUSER", "carecase", "+@all"), ("DEBUG", "SLEEP", "0"), ("SHUTDOWN",), ("MONITOR",),
+    ("ACL", "LIST"), ("ACL", "SETUSER", "carecase", "+@all"), ("SHUTDOWN",), ("MONITOR",),
     ("REPLICAOF", "h", "1"), ("SCRIPT", "FLUSH"), ("SCAN", "0"), ("RANDOMKEY",), ("FUNCTION", "FLUSH"),
     ("GET", "another:key"), ("EVAL", "return redis.call('GET', 'another:key')", "0"), ("PUBLISH", "another", "x"),
     ("PUBLISH", "b:/0.celery.pidbox", "x"), ("SUBSCRIBE", "b:/0.celery.pidbox"), ("CLIENT", "KILL", "TYPE", "normal"),
@@ -136,6 +137,14 @@ def test_nothing_else_works(servers: Services, user: str, command: tuple[str, ..
     lesser = redis.Redis.from_url(servers.app_redis_url if user == "app" else servers.flower_redis_url)
     with pytest.raises(redis.exceptions.ResponseError, match=REFUSED):
         lesser.execute_command(*command)
+
+
+@pytest.mark.parametrize("user", [APP, FLOWER])
+def test_the_rules_refuse_debugging_where_the_server_allows_it(servers: Services, user: str) -> None:
+    """The server of these tests refuses it to everyone, so it is asked what the rules say."""
+    with redis.Redis.from_url(servers.redis_url, decode_responses=True) as server:
+        assert "no permissions to run the 'debug' command" in server.acl_dryrun(user, "DEBUG", "SLEEP", "0")
+        assert server.acl_dryrun(user, "PING") == "OK"
 
 
 def test_flower_counts_messages_and_listens_and_can_do_nothing_else(servers: Services) -> None:

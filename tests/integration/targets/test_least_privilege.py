@@ -57,10 +57,17 @@ def owned(servers: Services) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def granted(owned: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URL for the worker's user; the script was run twice, as it is with each upgrade."""
+    """The URL for the worker's user; the script was run twice, as it is with each upgrade, and more granted between."""
     secret = tmp_path_factory.mktemp("secret") / "password"
     secret.write_text(f"{PASSWORD}\n")
     grant(owned, secret)
+    everyone = f'PUBLIC, "{WORKER}"'
+    run(
+        owned,
+        f"GRANT ALL ON care_case, ingest_ledger, carecase_schema TO {everyone}",
+        f"GRANT ALL ON SCHEMA public TO {everyone}",
+        f'GRANT ALL ON DATABASE {make_url(owned).database} TO "{WORKER}"',
+    )
     grant(owned, secret)
     return make_url(owned).set(username=WORKER, password=PASSWORD).render_as_string(hide_password=False)
 
