@@ -16,8 +16,8 @@ BEGIN;
 \endif
 
 SELECT current_database() AS database, current_schema() AS schema \gset
--- of what everybody may do by default: leave these two out if others use this database, too
-REVOKE TEMPORARY, CONNECT ON DATABASE :"database" FROM PUBLIC;
+-- of what everybody may do, by default or by an earlier grant: leave these two out if others use this database, too
+REVOKE CREATE, TEMPORARY, CONNECT ON DATABASE :"database" FROM PUBLIC;
 REVOKE CREATE, USAGE ON SCHEMA :"schema" FROM PUBLIC;
 -- and of what this user was granted before
 REVOKE ALL ON care_case, ingest_ledger, carecase_schema FROM PUBLIC, :"role";

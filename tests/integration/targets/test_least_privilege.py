@@ -66,7 +66,7 @@ def granted(owned: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         owned,
         f"GRANT ALL ON care_case, ingest_ledger, carecase_schema TO {everyone}",
         f"GRANT ALL ON SCHEMA public TO {everyone}",
-        f'GRANT ALL ON DATABASE {make_url(owned).database} TO "{WORKER}"',
+        f"GRANT ALL ON DATABASE {make_url(owned).database} TO {everyone}",
     )
     grant(owned, secret)
     return make_url(owned).set(username=WORKER, password=PASSWORD).render_as_string(hide_password=False)
