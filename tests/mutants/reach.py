@@ -4,6 +4,7 @@ import ast
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -225,8 +226,13 @@ def _imports(root: Path, path: Path, seen: set[Path]) -> Iterator[str]:
             yield from _imports(root, helper, seen)
 
 
-def _names(path: Path) -> Iterator[str]:
-    """The modules that a file names in its imports, and what it takes of them."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+@cache
+def _names(path: Path) -> list[str]:
+    """The modules that a file names in its imports, and what it takes of them; a run changes no imports."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+    return [
+        name
+        for node in nodes
+        if node.module
+        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    ]

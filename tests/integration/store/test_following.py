@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from structlog.testing import capture_logs
 from tests.builders import a_new_job
 from tests.integration.store.listening import Listening, Play
@@ -117,26 +118,18 @@ def test_a_listener_that_comes_while_the_connection_is_broken_opens_none_of_its_
     play(scene)
 
 
-def test_whoever_comes_while_the_connection_is_closed_does_not_fail(play: Play) -> None:
-    async def scene(here: Listening) -> None:
-        async with asyncio.timeout(60):
-            async with here.begun():
-                pass
-            with here.finals.followers.of_client("demo"):
-                await here.finals.hear_progress()
-                await here.progress_heard_by(0)
-
-    play(scene)
-
-
-def test_whoever_comes_while_there_is_no_connection_makes_none(play: Play) -> None:
+@pytest.mark.parametrize("is_closed", [False, True], ids=["is closed", "has been closed"])
+def test_whoever_comes_while_the_connection_is_closed_or_gone_makes_none_and_does_not_fail(
+    play: Play, is_closed: bool
+) -> None:
     """It waits for the one that is made anew for all; another one would never end."""
 
     async def scene(here: Listening) -> None:
         async with asyncio.timeout(60):
             async with here.begun():
                 pass
-            await here.completions_heard(by=0)
+            if is_closed:
+                await here.completions_heard(by=0)
             with here.finals.followers.of_client("demo"):
                 await here.finals.hear_progress()
                 await here.progress_heard_by(0)
