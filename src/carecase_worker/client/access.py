@@ -4,12 +4,12 @@ Never both: anybody who can write to the directory can write a stack.json, so it
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from carecase_worker.errors import ClientError
+from carecase_worker.ownership import is_trusted
 
 NEARBY = (Path("stack.json"), Path(".carecase/stack.json"))
 """The paths at which a `carecase up` in the working directory writes its stack.json."""
@@ -61,7 +61,7 @@ def _from_stack(path: Path) -> Mapping[str, str]:
     """Read the URL and the first client of a stack.json. Raises ClientError."""
     try:
         with path.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
+            if not is_trusted(file):
                 raise ClientError(f"{path}: belongs to another user, so it is not used. Give --url and credentials.")
             stack = json.load(file)
         client = stack["clients"][0]

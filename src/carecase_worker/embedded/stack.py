@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import secrets
 import socket
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from carecase_worker.clock import Clock
 from carecase_worker.embedded.servers import BROKER_PREFIX, JOBS_PREFIX, write_private
 from carecase_worker.errors import StackError
+from carecase_worker.ownership import is_trusted
 from carecase_worker.settings.sections.access import JwtSettings
 from carecase_worker.settings.urls.targets import scheme_of
 from carecase_worker.store.redis.acl import APP, FLOWER
@@ -202,7 +202,7 @@ def running_stack(stack_file: Path) -> Stack:
     data_dir = stack_file.parent.resolve()
     try:
         with stack_file.open(encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_uid not in (os.geteuid(), 0):
+            if not is_trusted(file):
                 fault = "belongs to another user, so it is not used. Name a file with --config."
                 raise StackError(f"{stack_file}: {fault}")
             page = json.load(file)
