@@ -149,8 +149,8 @@ class AuditLog:
     def _find_end(self, directory: Path, file: _File) -> None:
         """Find the chain's end; complete or mend a line that a crash broke off.
 
-        If records that this process wrote are missing, the chain continues from the last of them, so that verification
-        notices the gap.
+        If records that this process wrote are missing or replaced, the chain continues from the last of them, so that
+        verification notices it.
         """
         tail = os.pread(file.number, _TAIL_BYTES, max(file.size - _TAIL_BYTES, 0))
         whole, newline, fragment = tail.rpartition(b"\n")
@@ -159,7 +159,7 @@ class AuditLog:
             found, fragment = last.head, b""
         else:
             found = _last_head(whole + newline) or self._closed_head(directory)
-        if found.number >= self._head.number:
+        if found.number > self._head.number:
             self._head = found
         if fragment:
             line, head = chained(self._head, self._clock.now(), mended(fragment), self._key)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http.client import HTTPException
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO
-from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from carecase_worker.clock import Clock, Sleep
@@ -251,5 +251,5 @@ def _serves(url: str) -> bool:
     try:
         with _DIRECTLY.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (URLError, OSError):
+    except (OSError, HTTPException):  # whatever else may answer at that port
         return False

@@ -61,6 +61,20 @@ def test_a_process_that_wrote_what_is_missing_has_it_noticed(tmp_path: Path) -> 
         assert verified(tmp_path) == ([], ["it begins with record 7; the earlier records are missing"])
 
 
+def test_a_process_whose_last_record_is_another_now_has_it_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+    with a_log(tmp_path) as log:
+        log.record(act(1))
+        before = file.read_bytes()
+        log.record(act(2))
+        file.write_bytes(before)
+        recorded(tmp_path, 1000)  # as number 2, chained to the first as it should be
+        assert verified(tmp_path) == ([], []), "nothing is noticed yet"
+        log.record(act(3))
+    assert counts(tmp_path) == [1, 1000, 3]
+    assert verified(tmp_path)[0] == ["record 3 does not follow from record 2: one was modified or inserted"]
+
+
 def test_what_is_no_record_is_left_and_reported(tmp_path: Path) -> None:
     recorded(tmp_path, 1)
     with (tmp_path / "audit.jsonl").open("ab") as file:

@@ -58,17 +58,18 @@ def gone(intake: Intake, job: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "before", "meanwhile", "status", "detail"),
+    ("query", "before", "meanwhile", "status", "detail", "recorded"),
     [
-        ("", None, ended, 409, "The job is final: there is nothing left to cancel."),
-        ("", None, gone, 404, "There is no such job."),
-        ("?purge=true", ended, gone, 404, "There is no such job."),
+        ("", None, ended, 409, "The job is final: there is nothing left to cancel.", "cancelled"),
+        ("", None, gone, 404, "There is no such job.", "cancelled"),
+        ("?purge=true", ended, gone, 404, "There is no such job.", "purged"),
     ],
     ids=["one that ends is not cancelled", "one that goes is not cancelled", "one that goes is not purged"],
 )
-def test_the_answer_to_a_client_is_true_of_the_job_by_then(
-    intake: Intake, place: Path, query: str, before: Change | None, meanwhile: Change, status: int, detail: str
-) -> None:
+def test_the_answer_to_a_client_is_true_of_the_job_by_then_and_so_is_the_log(
+    intake: Intake, place: Path, query: str, before: Change | None, meanwhile: Change, status: int, detail: str,
+    recorded: str,
+) -> None:  # fmt: skip
     job = intake.send()
     if before:
         before(intake, job)
@@ -79,6 +80,9 @@ def test_the_answer_to_a_client_is_true_of_the_job_by_then(
             meanwhile(intake, job)
         response = asked.result(60)
     assert (response.status_code, response.json()["error"]["detail"]) == (status, detail)
+    *_, tried, void = (json.loads(line) for line in lines_of(place))
+    assert [tried["event"], void["event"]] == [recorded, "void"]
+    assert {(record["job"], record["activity"]) for record in (tried, void)} == {(job, tried["activity"])}
 
 
 def test_what_was_sent_again_and_is_no_longer_kept_is_not_sent_once_more(intake: Intake) -> None:

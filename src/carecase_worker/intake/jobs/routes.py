@@ -109,8 +109,10 @@ class Jobs:
         add_log_fields(request.scope, database=job.database)
         if not job.state.final:
             raise JobConflict("The job is not final yet. Wait for it, or cancel it first; then purge it.")
-        Audited(self.recorder, request, caller).record(Event.PURGED, job.database, job.job_id, job.total)
+        audited = Audited(self.recorder, request, caller)
+        audited.record(Event.PURGED, job.database, job.job_id, job.total)
         if self.store.purge(job.job_id) is Purged.GONE:
+            audited.void(job.database, job.job_id)
             raise JobNotFound("There is no such job.")
         _log.info("job purged", job_id=job.job_id, client=job.client, database=job.database, items=job.total)
         return Response(status_code=204)
@@ -123,10 +125,11 @@ class Jobs:
         add_log_fields(request.scope, database=job.database)
         if job.state.final:
             raise JobConflict(_FINAL)
-        Audited(self.recorder, request, caller).record(
-            Event.CANCELLED, job.database, job.job_id, job.total - job.processed
-        )
+        audited = Audited(self.recorder, request, caller)
+        audited.record(Event.CANCELLED, job.database, job.job_id, job.total - job.processed)
         verdict, to_notify = self.store.cancel(job.job_id)
+        if verdict is not Cancelled.CANCELLING:
+            audited.void(job.database, job.job_id)
         if verdict is Cancelled.FINAL:
             raise JobConflict(_FINAL)
         answer = accepted(request, self.store.job(job.job_id), self.workload.pace(job.database))
