@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from tests.acceptance.page.visitors import Visitor, visitor_of
 from tests.acceptance.system import System
+from tests.browsers import chromium
 from tests.kept import KeptDirectories
 from tests.needs import need
 
@@ -20,11 +21,8 @@ Visit = Callable[..., Visitor]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, for one file of tests: while it runs, no other event loop can."""
-    chromium = need("chromium", "Debian's chromium")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

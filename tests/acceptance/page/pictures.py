@@ -5,12 +5,12 @@ import signal
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.acceptance.page.visitors import Visitor, visitor_of
 from tests.acceptance.system import NO_RATE, System, intake_beside, running
+from tests.browsers import chromium
 from tests.builders import a_case
 from tests.issuer import an_issuer, settings_of
-from tests.needs import need
 
 PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
 SIZE: ViewportSize = {"width": 1000, "height": 760}
@@ -75,11 +75,8 @@ def draw_check_and_try(visitor: Visitor, file: Path) -> None:
 
 def main() -> None:
     """Draw them anew."""
-    with tempfile.TemporaryDirectory() as place, running(Path(place)) as system, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as place, running(Path(place)) as system, chromium() as browser:
         send_some(system)
-        browser = playwright.chromium.launch(
-            executable_path=need("chromium", "Debian's chromium"), args=["--no-sandbox"]
-        )
         client, url = system.stack["clients"][0], system.stack["intake"]["url"]
         visitor = visitor_of(browser.new_context(viewport=SIZE, reduced_motion="reduce"), url, client)
         page = visitor.page
@@ -104,7 +101,6 @@ def main() -> None:
         for pid in pids:
             system.kill(pid, signal.SIGCONT)
         draw_sign_in(browser, system, Path(place) / "beside")
-        browser.close()
 
 
 if __name__ == "__main__":

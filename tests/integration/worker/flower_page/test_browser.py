@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import sync_playwright
-from tests.browsers import Opened
+from tests.browsers import Opened, chromium
 from tests.integration.worker.flower_page.page import PASSWORD, USER
-from tests.needs import need
 from tests.plain_http import http_get
 from tests.services import Services
 
@@ -70,9 +68,7 @@ def test_the_list_of_tasks_begins_with_what_became_of_each_and_of_which_job(flow
 @contextmanager
 def in_a_browser() -> Iterator[Callable[[str, Sequence[str]], None]]:
     """Provide a look at pages: each must match the patterns in the end, drawn by its scripts."""
-    chromium = need("chromium", "Debian's chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_context(http_credentials={"username": USER, "password": PASSWORD}).new_page()
         opened = Opened(page)
 
@@ -80,7 +76,6 @@ def in_a_browser() -> Iterator[Callable[[str, Sequence[str]], None]]:
             opened.goto(url, lambda: all(re.search(pattern, page.content()) for pattern in patterns))
 
         yield shows
-        browser.close()
 
 
 def tell_of_a_task(servers: Services) -> None:
