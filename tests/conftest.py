@@ -19,6 +19,7 @@ from tests.acceptance.system import System, running
 from tests.cpu_time import CpuTime
 from tests.elapsing import elapse as elapse_for
 from tests.kept import KeptDirectories
+from tests.log_as_before import log_as_before
 from tests.scheduling import Scheduling, place_in_line
 from tests.services import Services, services
 from tests.stores import Stores
@@ -83,6 +84,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Name bytes that are no text by their argument: what is in them may differ from one process to the next."""
     return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Leave the log of this process to the next test as it was."""
+    with log_as_before():
+        yield
 
 
 @pytest.fixture(scope="session")
