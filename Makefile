@@ -38,8 +38,8 @@ up: setup ## Run the whole system here, with a sample batch the first time; Ctrl
 # files side by side, each process with servers and systems of its own: much of the suite waits
 WORKERS ?= 4
 
-# what is built of the code and takes minutes, and the tools beside it
-APART := tests/containers tests/packaging tests/mutants tests/acceptance/test_bench.py
+# what is built of the code and takes minutes, the tools beside it, and a harness that has a command of its own
+APART := tests/containers tests/packaging tests/mutants tests/acceptance/test_bench.py tests/hostile
 
 # what is compiled is kept, whatever the environment says of that: the suite starts hundreds of programs
 test: setup ## Every test of the service, on real services

@@ -15,6 +15,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck
 from hypothesis import settings as effort
+from hypothesis.internal.conjecture import providers
 from tests.acceptance.system import System, running
 from tests.cpu_time import CpuTime
 from tests.elapsing import elapse as elapse_for
@@ -32,6 +33,8 @@ _unhurried = effort(deadline=None, suppress_health_check=[HealthCheck.too_slow],
 effort.register_profile("steady", _unhurried, derandomize=True)
 effort.register_profile("explore", _unhurried, derandomize=False)
 effort.load_profile("steady")
+# it would take constants of our modules for examples: of those that were imported by then, for tests of other files
+vars(providers)["is_local_module_file"] = lambda _: False
 
 _own_place = pytest.StashKey[str]()
 _prefixes = count(1)

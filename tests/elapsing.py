@@ -20,28 +20,29 @@ local function back_in_set(key, by)
   for i = 1, #held, 2 do redis.call('ZADD', key, string.format('%.0f', tonumber(held[i + 1]) - by), held[i]) end
 end
 
-local cursor = '0'
+local cursor, keys = '0', {} -- a scan may come to a key twice
 repeat
   local found = redis.call('SCAN', cursor, 'MATCH', prefix .. '*', 'COUNT', 1000)
   cursor = found[1]
-  for _, key in ipairs(found[2]) do
-    local kind = string.match(string.sub(key, #prefix + 1), '^[^:]*')
-    if kind == 'due' or kind == 'outbox' or kind == 'workers' or kind == 'leaving' then back_in_set(key, ms)
-    elseif kind == 'jobs' then back_in_set(key, ms * 1000)
-    elseif kind == 'lease' then
-      for _, field in ipairs(redis.call('HKEYS', key)) do
-        if string.match(field, ':until$') then back(key, field, ms) end
-      end
-    elseif kind == 'job' or kind == 'pace' or kind == 'trouble' then
-      for _, field in ipairs({'failing_since_ms', 'expires_ms', 'window_began_ms', 'completed_ms', 'since_ms'}) do
-        back(key, field, ms)
-      end
-      for _, field in ipairs({'accepted_us', 'started_us', 'finished_us'}) do back(key, field, ms * 1000) end
-    end
-    local left = redis.call('PTTL', key)
-    if left >= 0 then redis.call('PEXPIRE', key, left - ms) end
-  end
+  for _, key in ipairs(found[2]) do keys[key] = true end
 until cursor == '0'
+for key in pairs(keys) do
+  local kind = string.match(string.sub(key, #prefix + 1), '^[^:]*')
+  if kind == 'due' or kind == 'outbox' or kind == 'workers' or kind == 'leaving' then back_in_set(key, ms)
+  elseif kind == 'jobs' then back_in_set(key, ms * 1000)
+  elseif kind == 'lease' then
+    for _, field in ipairs(redis.call('HKEYS', key)) do
+      if string.match(field, ':until$') then back(key, field, ms) end
+    end
+  elseif kind == 'job' or kind == 'pace' or kind == 'trouble' then
+    for _, field in ipairs({'failing_since_ms', 'expires_ms', 'window_began_ms', 'completed_ms', 'since_ms'}) do
+      back(key, field, ms)
+    end
+    for _, field in ipairs({'accepted_us', 'started_us', 'finished_us'}) do back(key, field, ms * 1000) end
+  end
+  local left = redis.call('PTTL', key)
+  if left >= 0 then redis.call('PEXPIRE', key, left - ms) end
+end
 """
 
 

@@ -67,19 +67,18 @@ class Issuer:
     revoked: list[str] = field(default_factory=list)
 
     def as_new(self) -> None:
-        """Forget faults and all that was asked."""
+        """Forget faults and all that was asked, also by a request of before that is still worked at."""
         self.lifetime_s, self.gives_refresh_tokens, self.rotates = 3600, True, True
         self.faults, self.renewals = Faults(), 0
-        for held in (self.codes, self.refresh_tokens, self.ended, self.revoked):
-            held.clear()
+        self.codes, self.refresh_tokens, self.ended, self.revoked = {}, {}, [], []
 
     def signed(self, claims: dict[str, Any]) -> str:
         now = int(time.time())
         common = {"iss": self.url, "iat": now, "exp": now + self.lifetime_s}
         return jwt.encode(common | claims, _KEY, "RS256", {"kid": KEY_ID})
 
-    def tokens(self, subject: str, nonce: str | None) -> dict[str, Any]:
-        """The token response for somebody."""
+    def tokens(self, subject: str, nonce: str | None, refresh_tokens: dict[str, str]) -> dict[str, Any]:
+        """The token response for somebody; the refresh token is added to those that are given."""
         person: dict[str, Any] = {
             "sub": subject,
             "aud": self.client_id,
@@ -95,7 +94,7 @@ class Issuer:
         }
         if self.gives_refresh_tokens:
             response["refresh_token"] = secrets.token_urlsafe(16)
-            self.refresh_tokens[response["refresh_token"]] = subject
+            refresh_tokens[response["refresh_token"]] = subject
         return response | self.faults.tokens
 
     def is_asked_rightly(self, query: dict[str, str]) -> bool:
@@ -113,10 +112,11 @@ class Issuer:
         """The token response to a form, or the error code that it gets instead."""
         if form.get("client_id") != self.client_id:
             return "invalid_client"
+        refresh_tokens = self.refresh_tokens
         if form.get("grant_type") == "refresh_token":
-            subject = self.refresh_tokens.pop(form.get("refresh_token", ""), None)
+            subject = refresh_tokens.pop(form.get("refresh_token", ""), None)
             self.renewals += 1
-            return self._renewed(subject, form["refresh_token"]) if subject else "invalid_grant"
+            return self._renewed(subject, form["refresh_token"], refresh_tokens) if subject else "invalid_grant"
         asked = self.codes.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -127,13 +127,13 @@ class Issuer:
             or challenge != asked["code_challenge"]
         ):
             return "invalid_grant"
-        return self.tokens(asked["subject"], asked["nonce"])
+        return self.tokens(asked["subject"], asked["nonce"], refresh_tokens)
 
-    def _renewed(self, subject: str, used: str) -> dict[str, Any]:
-        response = self.tokens(subject, None)
+    def _renewed(self, subject: str, used: str, refresh_tokens: dict[str, str]) -> dict[str, Any]:
+        response = self.tokens(subject, None, refresh_tokens)
         if not self.rotates:
-            del self.refresh_tokens[response.pop("refresh_token")]
-            self.refresh_tokens[used] = subject
+            del refresh_tokens[response.pop("refresh_token")]
+            refresh_tokens[used] = subject
         return response
 
 

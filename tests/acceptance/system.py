@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -156,9 +157,14 @@ class System:
         """What Prometheus would read."""
         return http_get(f"{self.stack['intake']['url']}/metrics", timeout=60).text.splitlines()
 
-    def logs(self) -> str:
-        """Everything that any process has logged."""
-        return "\n".join(path.read_text(errors="replace") for path in (self.data_dir / "logs").iterdir())
+    def log_sizes(self) -> dict[Path, int]:
+        """The bytes of the log of each process, for `logs` to begin behind."""
+        return {path: path.stat().st_size for path in (self.data_dir / "logs").iterdir()}
+
+    def logs(self, since: Mapping[Path, int] = MappingProxyType({})) -> str:
+        """Everything that any process has logged, or has since then."""
+        texts = {path: path.read_bytes()[since.get(path, 0) :] for path in self.log_sizes()}
+        return "\n".join(text.decode(errors="replace") for text in texts.values())
 
 
 def give_ports(place: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ import re
 from ipaddress import ip_address, ip_network
 
 import pytest
-from tests.deployment.chart import CASES, Object, Rendered, rendered
+from tests.deployment.chart import CASES, Object, Rendered, rendered, values_of
 from tests.deployment.rendering import DESCRIBED, ROOT, SERVING
 
 _API_OF_THE_PAGE = ROOT / "src" / "carecase_worker" / "intake" / "page" / "static" / "api.js"
@@ -28,6 +28,23 @@ def test_every_role_has_a_policy_and_flower_reaches_the_broker_alone(case: str) 
     assert {port["port"] for port in dns["ports"]} == {53}
     assert [port["port"] for port in broker["ports"]] == [{"rabbitmq-jwks": 5671, "production": 6380}.get(case, 6379)]
     assert release.one("NetworkPolicy", "carecase-migration")["spec"]["ingress"] == []
+
+
+def test_a_role_reaches_the_servers_that_are_named_and_no_others_at_their_ports() -> None:
+    reached = values_of("production")["networkPolicy"]
+    redis, databases, collector = (reached[part]["to"] for part in ("redis", "databases", "collector"))
+    expected = {
+        "intake": {6380: redis, 4318: collector},
+        "worker": {6380: redis, 5432: databases, 4318: collector},
+        "flower": {6380: redis},
+        "migration": {5432: databases},
+    }
+    for role, peers in expected.items():
+        rules = [rule for rule in _egress(rendered("production"), f"carecase-{role}")[1:] if len(rule["ports"]) == 1]
+        assert {rule["ports"][0]["port"]: rule["to"] for rule in rules} == peers
+    named = "networkPolicy: {broker: {to: [{podSelector: {matchLabels: {a: b}}}]}, issuer: {to: [{podSelector: {}}]}}"
+    _, _, broker, issuer = _egress(rendered("rabbitmq-jwks", named), "carecase-intake")
+    assert (broker["to"], issuer["to"]) == ([{"podSelector": {"matchLabels": {"a": "b"}}}], [{"podSelector": {}}])
 
 
 def test_each_role_reaches_what_its_part_needs() -> None:
@@ -132,7 +149,7 @@ def test_clients_reach_what_the_contract_describes_and_nothing_for_operators(cas
     root = "/carecase" if case == "production" else ""
     for path, operations in DESCRIBED.items():
         is_for_clients = all("Health" not in operation.get("tags", ()) for operation in operations.values())
-        is_let_in = any(f"{root}{path}/".startswith(f"{one}/") for one in let_in)
+        is_let_in = any(f"{root}{path}/".startswith(f"{one.removesuffix('/')}/") for one in let_in)
         assert is_let_in == is_for_clients, path
 
 

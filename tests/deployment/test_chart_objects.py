@@ -62,13 +62,15 @@ def test_the_longest_names_still_fit() -> None:
 @EVERY_CASE
 def test_a_selector_finds_the_pods_of_its_role_and_no_others(case: str) -> None:
     release = rendered(case)
-    everyone = [(pod.role, pod.metadata["labels"]) for pod in release.pods()]
+    everyone = [pod.metadata["labels"] for pod in release.pods()]
     for kind in ("Service", "PodDisruptionBudget", "NetworkPolicy", "Deployment", "StatefulSet"):
         for one in release.of(kind):
             selector = one["spec"].get("selector") or one["spec"]["podSelector"]
             wanted = selector.get("matchLabels", selector).items()
-            found = {role for role, labels in everyone if wanted <= labels.items()}
-            assert found == {one["metadata"]["labels"]["app.kubernetes.io/component"]}, one["metadata"]["name"]
+            found = [labels for labels in everyone if wanted <= labels.items()]
+            for label in ("app.kubernetes.io/component", "worker-group"):
+                if expected := one["metadata"]["labels"].get(label):
+                    assert {labels[label] for labels in found} == {expected}, one["metadata"]["name"]
 
 
 @EVERY_CASE

@@ -194,6 +194,8 @@ def test_a_pod_is_replaced_when_its_configuration_changes_and_only_then() -> Non
 
     before, after = sums(), sums("workerGroups: {north: {settings: {worker: {concurrency: 8}}}}")
     assert {name for name in before if before[name] != after[name]} == {"carecase-worker-north"}
+    for pod in rendered("production").pods(*SERVING):
+        assert "helm.sh/chart" not in pod.metadata["labels"], "a new version of the chart alone replaces none"
 
 
 @pytest.mark.parametrize(("status", "ends_with"), [(200, 0), (503, 1), (404, 1)])

@@ -19,7 +19,7 @@ _LEAST_POLLS = 300
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--seconds", type=float, default=60, help="how long all attacks are made together")
 parser.add_argument("--only", nargs="+", choices=ATTACKS, default=list(ATTACKS), metavar="NAME", help="these attacks")
-parser.add_argument("--short", action="store_true", help="as small as in make test")
+parser.add_argument("--short", action="store_true", help="as small as in make check")
 parser.add_argument("--without", choices=("alone", "together"), help="leave out a half")
 parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file, too")
 options = parser.parse_args()

@@ -26,6 +26,7 @@ except ValueError:
 for noisy in ("httpx", "httpcore", "alembic", "celery.worker.strategy", "celery.app.trace", "tornado.access"):
     logging.getLogger(noisy).info("MARK")
     logging.getLogger(noisy).warning("%s warns", noisy)
+logging.getLogger("opentelemetry.exporter.otlp").error("MARK")
 connections = logging.getLogger("uvicorn.error.connection")
 connections.warning("MARK")
 connections.error("a connection fails")

@@ -1,13 +1,13 @@
 """A body into items, items into chunks, chunks into payloads and back: nothing is lost, added or moved."""
 
 import json
-import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW, chunks_of, items_of
+from tests.traced_memory import traced_memory
 from tests.unit.bodies import require_split_as_json, spoilt
 
 from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
@@ -109,12 +109,10 @@ def test_a_number_is_not_joined_to_what_comes_after_blanks(rest: bytes) -> None:
 def test_items_do_not_keep_the_blanks_between_them_in_memory() -> None:
     splitter, piece = ArraySplitter(), b'{"case_Key": 1},' + b" " * (1 << 20)
     splitter.feed(b"[")
-    tracemalloc.start()
-    items = [item for _ in range(40) for item in splitter.feed(piece)]
-    memory_bytes, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    with traced_memory() as memory:
+        items = [item for _ in range(40) for item in splitter.feed(piece)]
     assert len(items) >= 39
-    assert memory_bytes < 8 << 20
+    assert memory.left < 8 << 20
 
 
 @pytest.mark.parametrize(

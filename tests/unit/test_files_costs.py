@@ -1,11 +1,11 @@
 """A file costs a bounded number of steps a byte, whatever is in it, and never more than some megabytes."""
 
-import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 from tests.steps import steps_each
+from tests.traced_memory import traced_memory
 from tests.unit.large_bodies import LARGE, repeated
 from tests.unit.rows import mapped
 
@@ -84,8 +84,6 @@ def test_cells_that_match_none_of_a_dozen_date_formats_cost_no_more(cell: str) -
 def test_no_file_is_kept_in_memory_as_a_whole(attack: Callable[[], bytes]) -> None:
     """Of blank lines fewer are enough: each is an object of many times its size."""
     body = attack()
-    tracemalloc.start()
-    split(body)
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert most < MOST_BYTES
+    with traced_memory() as memory:
+        split(body)
+    assert memory.most < MOST_BYTES

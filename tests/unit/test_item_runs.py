@@ -1,7 +1,6 @@
 """Items that come in runs: the same chunks as one by one, and the keys of each, whatever the body looks like."""
 
 import json
-import tracemalloc
 from array import array
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import items_of
+from tests.traced_memory import traced_memory
 from tests.unit.bodies import require_split_as_json, spoilt
 
 from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
@@ -129,13 +129,11 @@ def test_an_item_that_could_be_too_large_is_looked_at_by_itself() -> None:
 def test_runs_that_wait_do_not_keep_the_blanks_between_their_items_in_memory() -> None:
     splitter, cutter = ArraySplitter(), Chunker(ChunkLimits(1000, 1 << 20, 1 << 18))
     splitter.feed(b"[")
-    tracemalloc.start()
-    for _ in range(500):
-        assert list(cutter.add(splitter.feed(b'{"case_Key": 1},' + b" " * (64 << 10)))) == []
-    memory_bytes, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
+    with traced_memory() as memory:
+        for _ in range(500):
+            assert list(cutter.add(splitter.feed(b'{"case_Key": 1},' + b" " * (64 << 10)))) == []
     assert cutter.total >= 499
-    assert memory_bytes < 4 << 20
+    assert memory.left < 4 << 20
 
 
 def test_text_that_is_no_utf_8_is_refused_also_in_a_run() -> None:

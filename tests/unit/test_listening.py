@@ -1,6 +1,5 @@
 """Listeners of events: what may have changed is looked at again, however a look ends and whatever is named."""
 
-import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ from typing import Any, cast
 import anyio
 import pytest
 from structlog.testing import capture_logs
+from tests.traced_memory import traced_memory
 
 from carecase_worker.errors import CareCaseError, JobExpired, JobNotFound, KeysUnavailable, StoreUnavailable
 from carecase_worker.intake.http.responses.event_stream import HEARTBEAT
@@ -106,10 +106,8 @@ def test_a_listener_that_ends_collects_no_further_changes() -> None:
 def test_of_those_who_have_gone_nothing_is_kept(of: str) -> None:
     finals = JobCompletions(RedisSettings())
     come = finals.subscribe if of == "waiters" else getattr(finals.followers, of)
-    tracemalloc.start()
-    for number in range(10_000):
-        with come(f"name {number}"):
-            pass
-    memory_bytes, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert memory_bytes < 1 << 20
+    with traced_memory() as memory:
+        for number in range(10_000):
+            with come(f"name {number}"):
+                pass
+    assert memory.left < 1 << 20

@@ -4,13 +4,13 @@ The bounds are a tenth of what going over the tokens again and again costs.
 """
 
 import json
-import tracemalloc
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.steps import steps_each
+from tests.traced_memory import traced_memory
 from tests.unit.large_bodies import LARGE, repeated
 
 from carecase_worker.batches.faults import without_lone_surrogates
@@ -74,11 +74,9 @@ def test_no_body_costs_more_than_its_bytes(name: str) -> None:
 )
 def test_no_body_is_kept_in_memory_as_a_whole(splitter: Callable[[], Splitter], attack: Callable[[], bytes]) -> None:
     body = attack()
-    tracemalloc.start()
-    split(splitter(), body)
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert most < LARGE // 2
+    with traced_memory() as memory:
+        split(splitter(), body)
+    assert memory.most < LARGE // 2
 
 
 STRINGS = st.text(alphabet='ab"\\[]{},\n\ud83d', max_size=12)

@@ -96,8 +96,10 @@ def test_a_file_is_checked_sent_watched_and_mended(
     # both are in the list, and it can be narrowed
     page.get_by_role("link", name="All jobs").click()
     expect(page.get_by_role("link", name=job_id[-8:])).to_be_visible()
-    page.get_by_label("State").select_option("cancelled")
-    expect(page.get_by_text("newest first")).to_be_hidden()
+    with page.expect_response(lambda one: "state=cancelled" in one.url):
+        page.get_by_label("State").select_option("cancelled")
+    expect(page.locator(".summary")).to_contain_text("cancelled")
+    expect(page.get_by_role("link", name=job_id[-8:])).to_have_count(0)
     page.get_by_label("Open by id").fill(job_id)
     page.get_by_role("button", name="Show").click()
     expect(visitor.count("Failed")).to_have_text("6")

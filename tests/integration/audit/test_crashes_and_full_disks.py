@@ -128,7 +128,7 @@ def test_a_file_whose_name_may_be_lost_is_not_written_to(tmp_path: Path, monkeyp
                 with pytest.raises(AuditUnavailable):
                     log.record(act(2))
         log.record(act(3))
-        assert psutil.Process().num_fds() == open_files
+        assert psutil.Process().num_fds() <= open_files
     assert counts(tmp_path) == [3]
 
 
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_closed_costs_no_descriptors(tmp_path: Path, monke
             for count in (1, 2, 3):
                 with pytest.raises(AuditUnavailable):
                     log.record(act(count))
-        assert psutil.Process().num_fds() == open_files
+        assert psutil.Process().num_fds() <= open_files
         log.record(act(4))
     assert counts(tmp_path) == [1, 2, 3, 4]
     assert verified(tmp_path) == ([], [])
@@ -159,7 +159,7 @@ def test_a_record_is_on_disk_before_the_access_unless_that_is_switched_off(
         with pytest.raises(AuditUnavailable):
             log.record(act(3))
         relaxed.record(act(4))
-        assert psutil.Process().num_fds() == open_files
+        assert psutil.Process().num_fds() <= open_files
         assert (log.failures, relaxed.failures) == (1, 0)
 
 

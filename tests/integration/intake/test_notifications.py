@@ -92,7 +92,7 @@ def intake(servers: Services) -> Iterator[Intake]:
 def test_a_message_has_ids_of_a_chunk_and_nothing_of_a_case(intake: Intake, raw_redis: "redis.Redis") -> None:
     """It is looked at while it is there, and as it was before the broker's client encoded it."""
     job = intake.send()
-    (name,) = raw_redis.scan_iter(f"{intake.broker_prefix}cases.*")
+    (name,) = set(raw_redis.scan_iter(f"{intake.broker_prefix}cases.*"))
     messages = [json.loads(text) for text in raw_redis.lrange(name, 0, -1)]
     bodies = [base64.b64decode(message["body"]) for message in messages]
     arguments = [json.loads(body)[:2] for body in bodies]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
+from tests.acceptance.system import eventually
 
 
 @contextmanager
@@ -11,10 +12,17 @@ def configured(server: "redis.Redis", **settings: str) -> Iterator[None]:
     """A server whose settings are others for a while; `_` stands for `-`."""
     names = {name.replace("_", "-"): value for name, value in settings.items()}
     before = {name: str(server.config_get(name)[name]) for name in names}
-    for name, value in names.items():
-        server.config_set(name, value)
     try:
+        for name, value in names.items():
+            server.config_set(name, value)
         yield
     finally:
         for name, value in before.items():
             server.config_set(name, value)
+        eventually(lambda: not _rewrites(server), what="the file that is switched on again is whole")
+
+
+def _rewrites(server: "redis.Redis") -> bool:
+    """Tell if nothing is confirmed as on disk yet, since all that is in memory is written first."""
+    state = server.info("persistence")
+    return bool(int(state["aof_rewrite_in_progress"]) or int(state["aof_rewrite_scheduled"]))

@@ -119,6 +119,7 @@ class UpsertConformance:
             entered = [self.stored(engine, key + 10 * order)["entry_User"] for key in (1, 2, 3)]
             assert entered == ["second", "first", "second"]
             self.apply(writer, *(a_case(key + 10 * order) for key in keys[:2]), seq=2, user="other")
+            entered = [self.stored(engine, key + 10 * order)["entry_User"] for key in (1, 2, 3)]
             assert entered == ["second", "first", "second"]
 
     def test_a_key_that_comes_twice_gets_two_answers_and_the_later_item_wins(

@@ -41,15 +41,17 @@ def test_the_schema_of_a_role_or_a_database_is_the_tenants(schemas: str) -> None
         f"ALTER DATABASE {urlsplit(schemas).path[1:]} SET search_path = tenant_a",
     )
     of_role = schemas.replace("postgres:secret@", "tenant_role:own@")
-    for tenant_url, schema in ((schemas, "tenant_a"), (of_role, "tenant_b")):
-        with engine_at(tenant_url) as engine:
-            upgrade(engine)
-            assert schema_differences(engine) == []
-            assert ask(engine, "SELECT 'care_case'::regclass::oid") == ask(
-                engine, f"SELECT '{schema}.care_case'::regclass::oid"
-            )
-    run(schemas, "DROP OWNED BY tenant_role", "DROP ROLE tenant_role")
-    run(schemas, f"ALTER DATABASE {urlsplit(schemas).path[1:]} RESET search_path")
+    try:
+        for tenant_url, schema in ((schemas, "tenant_a"), (of_role, "tenant_b")):
+            with engine_at(tenant_url) as engine:
+                upgrade(engine)
+                assert schema_differences(engine) == []
+                assert ask(engine, "SELECT 'care_case'::regclass::oid") == ask(
+                    engine, f"SELECT '{schema}.care_case'::regclass::oid"
+                )
+    finally:
+        run(schemas, "DROP OWNED BY tenant_role", "DROP ROLE tenant_role")
+        run(schemas, f"ALTER DATABASE {urlsplit(schemas).path[1:]} RESET search_path")
 
 
 class TestTablesOfAnotherTenantFurtherDownTheSearchPath:
