@@ -188,6 +188,7 @@ def test_a_reader_of_the_values_finds_a_comment_with_each_part() -> None:
 def test_the_notes_say_what_comes_next_and_what_to_think_about() -> None:
     minimal, production = rendered("minimal").notes, rendered("production").notes
     assert "rollout status deployment/carecase-intake" in minimal
+    assert "To think about" in minimal
     for worry in ("encryption_keys", "audit.enabled", "clients", "redis.to", "serviceMonitor", "demo.owner"):
         assert worry in minimal
     assert "To think about" not in production

@@ -61,9 +61,10 @@ def test_its_memory_is_bounded_whatever_has_passed(servers: Services, flower: "t
     url, pid = flower
     auth = (USER.encode(), PASSWORD.encode())
     with redis.Redis.from_url(servers.redis_url) as broker:
-        eventually(lambda: broker.pubsub_numpat(), what="Flower listens")
+        send = partial(broker.publish, "b:/0.celeryev/task.multi")  # gives how many took it
+        eventually(lambda: send(message_of(range(100))), what="Flower listens")
         for first in range(0, TASKS, 100):
-            broker.publish("b:/0.celeryev/task.multi", message_of(range(first, first + 100)))
+            send(message_of(range(first, first + 100)))
             # what it has not taken yet is memory, too, but of Redis and of a socket
             eventually(partial(is_known, f"{url}/tools/flower/api/task/info/{id_of(first + 99)}"), 60)
     memory_bytes = psutil.Process(pid).memory_info().rss
