@@ -14,15 +14,16 @@ Attempt = tuple[datetime, datetime]
 """When an attempt began and when it ended."""
 
 
-def held_twice(logs: Path) -> int:
-    """How many attempts began while another one at the same chunk was being carried out."""
+def held_twice(logs: Path) -> tuple[int, int]:
+    """How many attempts began while another one at the same chunk was being carried out, and how many there were."""
     attempts: dict[tuple[str, int], list[Attempt]] = defaultdict(list)
     for log in logs.glob("worker-*.log"):
         for chunk, attempt in _attempts(log):
             attempts[chunk].append(attempt)
-    return sum(
+    twice = sum(
         begin < before_end for one in map(sorted, attempts.values()) for (_, before_end), (begin, _) in pairwise(one)
     )
+    return twice, sum(map(len, attempts.values()))
 
 
 def _attempts(log: Path) -> Iterator[tuple[tuple[str, int], Attempt]]:

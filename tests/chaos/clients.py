@@ -1,9 +1,9 @@
 """Clients that send overlapping batches, try again until 202, and remember what was accepted."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +28,16 @@ DRY_RUNS = 0.15
 """The part of all batches that are dry runs."""
 
 
+@contextmanager
+def _told(surprises: list[str]) -> Iterator[None]:
+    """Note what ends a client: a thread that dies says nothing, and the run would be of those that are left."""
+    try:
+        yield
+    except Exception as end:
+        surprises.append(f"what no client can go on with: {end!r}")
+        raise
+
+
 class Client(Thread):
     """One client with a chance of its own."""
 
@@ -46,12 +56,13 @@ class Client(Thread):
     def run(self) -> None:
         """Send batches until it is stopped; each until it is accepted."""
         number = 0
-        while not self._stop_sending.is_set():
-            number += 1
-            self.send(f"{self.name}-{number}")
-            if self._dice.random() < 0.5:
-                self._await_end(self.accepted[-1].job_id)
-            time.sleep(self._dice.uniform(0, 0.3))  # the pace of the client, by chance
+        with _told(self.surprises):
+            while not self._stop_sending.is_set():
+                number += 1
+                self.send(f"{self.name}-{number}")
+                if self._dice.random() < 0.5:
+                    self._await_end(self.accepted[-1].job_id)
+                time.sleep(self._dice.uniform(0, 0.3))  # the pace of the client, by chance
 
     def _await_end(self, job_id: str) -> None:
         """Wait for a batch to end, but not for long: a backlog that is always full lets small ones in one by one only.
@@ -120,9 +131,12 @@ class Client(Thread):
         """Ask for the job to be cancelled; whether it may have been."""
         try:
             with self._system.client() as client:
-                return client.delete(f"/jobs/{job_id}", timeout=15).status_code != 409
+                response = client.delete(f"/jobs/{job_id}", timeout=15)
         except (httpx.HTTPError, OSError, ValueError):
             return True
+        if response.status_code not in (202, 409, 503):
+            self.surprises.append(f"DELETE {response.status_code}: {response.text}")
+        return response.status_code != 409
 
 
 class Crowd(Thread):
@@ -157,4 +171,5 @@ class Crowd(Thread):
 
     @staticmethod
     def _one(number: int, client: Client) -> None:
-        client.send(f"{client.name}-{number}")
+        with _told(client.surprises):
+            client.send(f"{client.name}-{number}")

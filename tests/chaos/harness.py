@@ -68,6 +68,7 @@ class Report:
     items: int = 0
     refused: int = 0
     doubled: int = 0
+    attempts: int = 0
     held_twice: int = 0
     untimely: int = 0
     unfinished: list[str] = field(default_factory=list)
@@ -79,10 +80,11 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled, stale, wrong, left unfinished or answered with 500."""
+        """Whether nothing was lost, doubled, stale, wrong, left unfinished or answered with 500, of something."""
         sums = sum(one.lost + one.stale + one.wrong for one in self.verdicts.values())
         left = self.unfinished or self.surprises or self.callbacks
-        return not (sums or self.doubled or self.held_twice or self.untimely or left) and bool(self.verdicts)
+        looked_at = self.batches and self.attempts and self.called_back and self.verdicts
+        return bool(looked_at) and not (sums or self.doubled or self.held_twice or self.untimely or left)
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -141,7 +143,7 @@ def run(place: Path, seed: int, seconds: float, kinds: Sequence[Fault] = tuple(W
             client.join(max(0.1, deadline - time.monotonic()))
             if client.is_alive():
                 report.unfinished.append(f"{client.name}'s last batch is refused although nothing is broken any more")
-        report.held_twice = held_twice(system.data_dir / "logs")
+        report.held_twice, report.attempts = held_twice(system.data_dir / "logs")
         _judge(system, [sent for client in clients for sent in client.accepted], report)
         jobs = [
             sent.job_id

@@ -111,7 +111,7 @@ CONNECTIONS = by_name(
     _nobody("a flood of /metrics", flood("/metrics")),
     _nobody("a flood of /openapi.json", flood("/openapi.json")),
     _nobody("a flood of /docs", flood("/docs")),
-    _nobody("a flood of /app", flood("/app/")),
+    _nobody("a flood of /app", flood("/app")),
     _nobody("a flood of the page that signs in", flood("/app/signed-in.html")),
     _nobody("a flood of what is not there", flood("/nowhere/" + "x" * 2000)),
 )

@@ -33,7 +33,8 @@ async def one_case(attacker: Attacker) -> None:
 
 
 async def same_job(attacker: Attacker) -> None:
-    """One job again and again, under keys as long as a head may be."""
+    """One job again and again, under a key as long as it may be, and keys as long as a head may be."""
+    await attacker.batch(_TINY, f"idempotency-key: {'k' * 255}")
     await attacker.batch(_TINY, f"idempotency-key: {'k' * 20_000}")
 
 

@@ -16,4 +16,5 @@ def test_each_attack_is_bounded_and_all_together_leave_another_client_served(
     report = Bench(tmp_path, SHORT).run_beside(system, list(ATTACKS), lambda cost: print(row(cost)))
     assert report.faults == []
     assert report.together is not None
+    assert sum(tally.requests for tally in report.together.tallies.values()) > len(ATTACKS), "they did attack"
     assert report.together.meanwhile.faultless, report.together.meanwhile

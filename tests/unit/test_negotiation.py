@@ -7,7 +7,7 @@ import pytest
 import zstandard
 from tests.steps import steps_each
 
-from carecase_worker.intake.http.requests.negotiation import encoding, json_type
+from carecase_worker.intake.http.requests.negotiation import encoding, json_type, names_version
 from carecase_worker.intake.http.responses.compression import compressed
 
 
@@ -74,3 +74,5 @@ def test_of_a_long_list_only_the_beginning_is_read(header: str) -> None:
 def test_a_list_counts_as_far_as_a_thousand_characters() -> None:
     assert json_type("," * 990 + "text/plain") == "text/plain"
     assert json_type("," * 991 + "text/plain") is None
+    assert names_version("," * 997 + '"t"', '"t"')
+    assert not names_version("," * 998 + '"t"', '"t"')

@@ -210,8 +210,11 @@ def test_one_to_eight_secrets_of_24_to_64_bytes_are_taken() -> None:
 
 @pytest.mark.parametrize(
     "secrets",
-    ["", "whsec_x", "whsec_QUJD", "a,b", secret_of(23), secret_of(65), ",".join(map(secret_of, range(24, 33)))],
-)
+    [
+        "", "whsec_x", "whsec_QUJD", "a,b", secret_of(23), secret_of(65), ",".join(map(secret_of, range(24, 33))),
+        secret_of(32).replace("AAAA", "AA AA", 1), secret_of(32).replace("AAAA", "AA!AA", 1),
+    ],
+)  # fmt: skip
 def test_a_secret_that_is_none_is_refused(secrets: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"secret \d must be whsec_ and 24 to 64 bytes|must be 1 to 8 secrets"):
         WebhookSettings.model_validate({"client": "ann", "url": "https://x", "secrets": secrets})

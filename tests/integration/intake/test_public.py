@@ -14,6 +14,8 @@ from tests.integration.intake.intakes import Intake, an_intake
 from tests.plain_http import http_client
 from tests.services import Services
 
+from carecase_worker.intake.http.responses import static_document
+
 DECODE: dict[str, Callable[[bytes], bytes]] = {
     "identity": bytes,
     "gzip": gzip.decompress,
@@ -83,6 +85,26 @@ def test_the_description_is_the_same_document_in_each_encoding_and_under_each_pr
                 headers = {"x-forwarded-prefix": prefix, "accept-encoding": encoding}
                 _, content = raw(intake, "/openapi.json", **headers)
                 assert json.loads(decode(content)) == {**plain, "servers": [{"url": prefix}, {"url": "/own"}]}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openapi.json",
+        "/app",
+        "/app/main.js",
+        "/app/settings.json",
+        *(f"/static-offline-docs/{name}" for name in FILES),
+    ],
+)
+def test_a_document_is_compressed_once_and_not_for_each_answer(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    contents = {encoding: raw(intake, path, **{"accept-encoding": encoding})[1] for encoding in DECODE}
+    monkeypatch.setattr(static_document, "compressed", lambda *_: iter([b"compressed anew"]))
+    for encoding, content in contents.items():
+        response, again = raw(intake, path, **{"accept-encoding": encoding})
+        assert (response.status_code, again) == (200, content)
 
 
 def test_documents_cost_no_more_than_an_answer_of_some_bytes(intake: Intake) -> None:

@@ -1,5 +1,6 @@
 """The intake around its answers: long polls, answers without a body, and what an operator sees."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -97,7 +98,9 @@ def test_who_waits_for_what_is_not_theirs_is_not_kept(intake: Intake) -> None:
     job_id = intake.send()
     with intake.client("bob", prefer="wait=50") as stranger:
         for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/result"):
+            began = time.monotonic()
             response = stranger.get(path)
+            assert time.monotonic() - began < 25, "half of what it asks for"
             words = "There is no such job."
             require(response, 404, JSON, problem(response, "job-not-found", "Not Found", words, path))
     intake.finish(job_id)

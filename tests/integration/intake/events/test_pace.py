@@ -1,14 +1,29 @@
 """A stream sends progress four times a second at most, and heartbeats when it has nothing to send."""
 
+import time
+
 from structlog.testing import capture_logs
 from tests.acceptance.system import eventually
 from tests.event_streams import listening
-from tests.integration.intake.events.following import CHUNK, CHUNKS, a_job, finish
+from tests.integration.intake.events.following import CHUNK, CHUNKS, a_job, commit, finish
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
 
 
 def test_progress_comes_four_times_a_second_at_most(intake: Intake) -> None:
+    job_id, began = a_job(intake), time.monotonic()
+    with intake.client() as client, listening(client, f"/jobs/{job_id}/events") as stream:
+        stream.until("progress")
+        for number in range(CHUNKS - 1):
+            commit(intake, job_id, number)
+            time.sleep(0.08)  # more often than that
+        seen = [stream.until("progress")[-1].data]
+        while seen[-1]["processed"] < CHUNK * (CHUNKS - 1):
+            seen.append(stream.until("progress")[-1].data)
+    assert len(seen) <= (time.monotonic() - began) / 0.25
+
+
+def test_progress_at_the_end_of_a_job_comes_with_it(intake: Intake) -> None:
     job_id = a_job(intake)
     with intake.client() as client, listening(client, f"/jobs/{job_id}/events") as stream:
         stream.until("progress")
