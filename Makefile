@@ -38,7 +38,7 @@ up: setup ## Run the whole system here, with a sample batch the first time; Ctrl
 # files side by side, each process with servers and systems of its own: much of the suite waits
 WORKERS ?= 4
 
-# what is built of the code and takes minutes, the tools beside it, and a harness that has a command of its own
+# left to make check: what is built of the code, the tools, and the short run of make hostile, the longest file of all
 APART := tests/containers tests/packaging tests/mutants tests/acceptance/test_bench.py tests/hostile
 
 # what is compiled is kept, whatever the environment says of that: the suite starts hundreds of programs
@@ -50,7 +50,7 @@ COVERAGE_OPTIONS ?=
 coverage: setup ## Every test but those of containers and packages; ends with what none of them reaches
 	$(BIN)/python -m tests.line_coverage --options="--numprocesses $(WORKERS) --dist loadfile" $(COVERAGE_OPTIONS)
 
-# here every test is run: those of the image, the compose file, the packages and the tools, too
+# here every test is run: those of the image, the compose file, the packages and the tools, and the hostile requests
 check: APART :=
 check: setup lint types imports dependencies advisories docs test ## What CI runs, with every test there is
 

@@ -13,7 +13,7 @@ DROPPED = "net::ERR_NETWORK_CHANGED"
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run Chromium without the windows around its pages: those take four times as much of the processor as the pages.
+    """Run Chromium without windows (its headless shell): a page takes a quarter of the processor time.
 
     While it runs, no other event loop can.
     """

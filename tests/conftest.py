@@ -20,7 +20,7 @@ from tests.acceptance.system import System, running
 from tests.cpu_time import CpuTime
 from tests.elapsing import elapse as elapse_for
 from tests.kept import KeptDirectories
-from tests.log_as_before import log_as_before
+from tests.restored_logging import restored
 from tests.scheduling import Scheduling, place_in_line
 from tests.services import Services, services
 from tests.stores import Stores
@@ -33,7 +33,8 @@ _unhurried = effort(deadline=None, suppress_health_check=[HealthCheck.too_slow],
 effort.register_profile("steady", _unhurried, derandomize=True)
 effort.register_profile("explore", _unhurried, derandomize=False)
 effort.load_profile("steady")
-# it would take constants of our modules for examples: of those that were imported by then, for tests of other files
+# hypothesis takes constants of imported local modules as examples; which are imported depends on the files that share
+# the process, so examples would differ from run to run (test_internals.py looks that it is there)
 vars(providers)["is_local_module_file"] = lambda _: False
 
 _own_place = pytest.StashKey[str]()
@@ -90,9 +91,9 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 @pytest.fixture(autouse=True)
-def own_log() -> Iterator[None]:
-    """Leave the log of this process to the next test as it was."""
-    with log_as_before():
+def restored_logging() -> Iterator[None]:
+    """Restore the logging configuration of this process after each test."""
+    with restored():
         yield
 
 

@@ -67,7 +67,7 @@ class Issuer:
     revoked: list[str] = field(default_factory=list)
 
     def as_new(self) -> None:
-        """Forget faults and all that was asked, also by a request of before that is still worked at."""
+        """Forget faults, codes, tokens and counts. A request in flight adds its refresh token to the forgotten ones."""
         self.lifetime_s, self.gives_refresh_tokens, self.rotates = 3600, True, True
         self.faults, self.renewals = Faults(), 0
         self.codes, self.refresh_tokens, self.ended, self.revoked = {}, {}, [], []

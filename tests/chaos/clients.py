@@ -29,12 +29,12 @@ DRY_RUNS = 0.15
 
 
 @contextmanager
-def _told(surprises: list[str]) -> Iterator[None]:
-    """Note what ends a client: a thread that dies says nothing, and the run would be of those that are left."""
+def _noting_death(name: str, surprises: list[str]) -> Iterator[None]:
+    """Note the error that ends a client, so that the run fails: the others would go on without it."""
     try:
         yield
     except Exception as end:
-        surprises.append(f"what no client can go on with: {end!r}")
+        surprises.append(f"nothing: client {name} ended with {end!r}")
         raise
 
 
@@ -56,7 +56,7 @@ class Client(Thread):
     def run(self) -> None:
         """Send batches until it is stopped; each until it is accepted."""
         number = 0
-        with _told(self.surprises):
+        with _noting_death(self.name, self.surprises):
             while not self._stop_sending.is_set():
                 number += 1
                 self.send(f"{self.name}-{number}")
@@ -171,5 +171,5 @@ class Crowd(Thread):
 
     @staticmethod
     def _one(number: int, client: Client) -> None:
-        with _told(client.surprises):
+        with _noting_death(client.name, client.surprises):
             client.send(f"{client.name}-{number}")

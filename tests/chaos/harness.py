@@ -80,7 +80,9 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled, stale, wrong, left unfinished or answered with 500, of something."""
+        """Whether there was something to look at, and nothing was lost, doubled, stale, wrong, left unfinished or
+        answered with 500.
+        """
         sums = sum(one.lost + one.stale + one.wrong for one in self.verdicts.values())
         left = self.unfinished or self.surprises or self.callbacks
         looked_at = self.batches and self.attempts and self.called_back and self.verdicts

@@ -1,4 +1,4 @@
-"""Internals of Celery, kombu and Flower that this package relies on: an upgrade that moves one fails here."""
+"""Internals of other packages that this one and its tests rely on: an upgrade that moves one fails here."""
 
 import inspect
 import re
@@ -9,6 +9,7 @@ from celery.concurrency.asynpool import AsynPool
 from celery.worker.consumer import Consumer
 from flower.events import EventsState, PrometheusMetrics
 from flower.views.tasks import TaskView
+from hypothesis.internal.conjecture import providers
 from kombu.connection import Connection
 from kombu.transport.redis import Channel
 
@@ -28,6 +29,12 @@ from kombu.transport.redis import Channel
 )
 def test_a_method_that_is_overridden_or_called_is_there(owner: type, name: str, parameters: list[str]) -> None:
     assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
+
+
+def test_examples_of_hypothesis_depend_on_no_imported_module_by_what_conftest_replaces() -> None:
+    source = inspect.getsource(providers)
+    assert " is_local_module_file(module_file)" in source
+    assert not vars(providers)["is_local_module_file"](__file__)
 
 
 def test_what_the_pool_reads_is_there() -> None:

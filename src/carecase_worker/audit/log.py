@@ -149,8 +149,8 @@ class AuditLog:
     def _find_end(self, directory: Path, file: _File) -> None:
         """Find the chain's end; complete or mend a line that a crash broke off.
 
-        If records that this process wrote are missing or replaced, the chain continues from the last of them, so that
-        verification notices it.
+        If the log ends at the number of this process's last record or before it, the chain continues from that record:
+        then verification reports records that were removed or replaced.
         """
         tail = os.pread(file.number, _TAIL_BYTES, max(file.size - _TAIL_BYTES, 0))
         whole, newline, fragment = tail.rpartition(b"\n")

@@ -31,7 +31,7 @@ class Event(Enum):
     CANCELLED = "cancelled"  # a job, by its client
     RETRIED = "retried"  # the items of a job, as a job of their own
     PURGED = "purged"  # a job's payloads and result, before their time
-    VOID = "void"  # the access in the last record of this request did not take place
+    VOID = "void"  # the access in this request's last record of the same job did not take place
 
 
 @dataclass(frozen=True, slots=True)

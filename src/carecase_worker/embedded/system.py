@@ -251,5 +251,5 @@ def _serves(url: str) -> bool:
     try:
         with _DIRECTLY.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (OSError, HTTPException):  # whatever else may answer at that port
+    except (OSError, HTTPException):  # another program has the port, and does not speak HTTP
         return False

@@ -19,10 +19,10 @@ def configured(server: "redis.Redis", **settings: str) -> Iterator[None]:
     finally:
         for name, value in before.items():
             server.config_set(name, value)
-        eventually(lambda: not _rewrites(server), what="the file that is switched on again is whole")
+        eventually(lambda: not _rewrites_its_file(server), what="the append-only file is rewritten")
 
 
-def _rewrites(server: "redis.Redis") -> bool:
-    """Tell if nothing is confirmed as on disk yet, since all that is in memory is written first."""
+def _rewrites_its_file(server: "redis.Redis") -> bool:
+    """Tell if the append-only file is being rewritten, or is about to be: until it is, WAITAOF confirms nothing."""
     state = server.info("persistence")
     return bool(int(state["aof_rewrite_in_progress"]) or int(state["aof_rewrite_scheduled"]))

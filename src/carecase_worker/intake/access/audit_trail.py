@@ -53,7 +53,7 @@ class Audited:
         await self.recorder.record(self._act(event, database, job, count))
 
     def void(self, database: str, job: str) -> None:
-        """Record that this request's last recorded access, to a job, did not happen. Failures are only logged."""
+        """Record that the request's last recorded access to a job did not take place. Failures are only logged."""
         with suppress(AuditUnavailable):
             self.recorder.log.record(self._act(Event.VOID, database, job, None))
 

@@ -1,4 +1,4 @@
-"""Taking back what a test made of the log of its process, so that no test depends on those before it."""
+"""The logging configuration of the tests' process, restored after a test that was the first to configure it."""
 
 import logging
 import sys
@@ -11,8 +11,10 @@ _LOGGER = type(structlog.get_logger())
 
 
 @contextmanager
-def log_as_before() -> Iterator[None]:
-    """Take back the configuration of a command that ran in this process: it writes to a file that is closed by then."""
+def restored() -> Iterator[None]:
+    """Restore structlog's defaults and the root logger: a command that ran in this process had it write to a file that
+    is closed by then. Levels of other loggers stay.
+    """
     was_configured, root = structlog.is_configured(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
