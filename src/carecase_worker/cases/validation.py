@@ -92,12 +92,13 @@ _SHORTEST_BYTES = len(b'{"case_Key":0}')
 """Size in bytes of the shortest item with a key; trying to decode a smaller one would waste 0.8 µs."""
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
+# the members are not repeated possessively: before Python 3.11.5 that fails if what is repeated looks ahead
 _KEY_AHEAD = re.compile(
     rb'\s*+\{(?:(?!\s*+"case_Key")\s*+'
     + _TEXT
     + rb"\s*+:\s*+(?:"
     + _TEXT
-    + rb'\s*+|[^"\[\]{},]++),)*+\s*+"case_Key"\s*+:\s*+(-?[0-9]{1,10})\s*+[,}]',
+    + rb'\s*+|[^"\[\]{},]++),)*\s*+"case_Key"\s*+:\s*+(-?[0-9]{1,10})\s*+[,}]',
     re.DOTALL,
 )
 _SMALL_INTEGER = re.compile(rb"-?[0-9]{1,10}")
