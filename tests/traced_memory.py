@@ -13,6 +13,11 @@ class Memory:
     left: int = 0
     most: int = 0
 
+    @property
+    def now(self) -> int:
+        """Bytes that the block has at this time; only within it."""
+        return tracemalloc.get_traced_memory()[0]
+
 
 @contextmanager
 def traced_memory() -> Iterator[Memory]:

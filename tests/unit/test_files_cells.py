@@ -1,8 +1,7 @@
 """A cell becomes a value of its field's type, or stays text for the rules to judge."""
 
-import tracemalloc
-
 import pytest
+from tests.traced_memory import traced_memory
 from tests.unit.rows import HEADER, ROW, cases, mapped
 
 from carecase_worker.cases.care_case import FIELD
@@ -84,15 +83,12 @@ def test_a_converter_keeps_few_cells_however_many_differ() -> None:
     def kept_after(columns: range) -> int:
         for column in columns:
             convert([f"{column}.{row}" for row in range(5_000)])
-        return tracemalloc.get_traced_memory()[0]
+        return memory.now
 
-    tracemalloc.start()
-    try:
-        before = tracemalloc.get_traced_memory()[0]
+    with traced_memory() as memory:
+        before = memory.now
         few = kept_after(range(2)) - before
         assert kept_after(range(2, 40)) - before < 2 * few
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

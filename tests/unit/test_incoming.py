@@ -3,13 +3,13 @@
 import asyncio
 import gzip
 import threading
-import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 import pytest
 import zstandard
 from tests.steps import steps_each
+from tests.traced_memory import traced_memory
 
 from carecase_worker.batches.body import Body
 from carecase_worker.batches.chunking import Chunker, ChunkLimits
@@ -106,18 +106,15 @@ BEGINNINGS: dict[str, tuple[str | None, BodyFormat, bytes]] = {
 def test_the_memory_of_a_body_that_is_left_open_is_counted(name: str) -> None:
     encoding, form, sent = BEGINNINGS[name]
     body, batch = body_of(encoding, form), Batch()
-    tracemalloc.start()
-    try:
+    with traced_memory() as memory:
         for start in range(0, len(sent), 300 * KIB):
             for items in body.take(bytes(memoryview(sent)[start : start + 300 * KIB])):
                 batch.add(items)
                 del items
-            memory_bytes = tracemalloc.get_traced_memory()[0]
+            memory_bytes = memory.now
             counted = body.buffered_bytes + batch.buffered_bytes
             assert memory_bytes <= counted + CUT_FROM
             assert counted <= 2 * memory_bytes + 64 * KIB, "and not much more"
-    finally:
-        tracemalloc.stop()
 
 
 # RFC 8878: a window descriptor of 0x68 says 8 MiB; an empty last block

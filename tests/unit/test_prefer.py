@@ -37,6 +37,7 @@ LONGEST = timedelta(seconds=60)
         (["wait=59"], False, 59),
         (["wait=60"], False, 60),
         (["wait=61"], False, 60),
+        (['respond-async="', 'wait=3;x, respond-async="x'], False, 3),
         (["wait=000000005"], False, 5),
         (['wait="\\5"'], False, 5),
         (["respond-async=yes"], True, None),

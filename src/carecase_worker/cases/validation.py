@@ -92,7 +92,7 @@ _SHORTEST_BYTES = len(b'{"case_Key":0}')
 """Size in bytes of the shortest item with a key; trying to decode a smaller one would waste 0.8 µs."""
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
-# the members are not repeated possessively: before Python 3.11.5 that fails if what is repeated looks ahead
+# the members are not repeated possessively: what moves on before it fails is not taken back by Python before 3.11.5
 _KEY_AHEAD = re.compile(
     rb'\s*+\{(?:(?!\s*+"case_Key")\s*+'
     + _TEXT

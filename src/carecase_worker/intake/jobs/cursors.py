@@ -18,7 +18,7 @@ END = "end"
 NOTHING = "none"
 """The id before any outcome was sent."""
 
-_RANGES = re.compile(r"\d{1,7}(?:-\d{1,7})?(?:,\d{1,7}(?:-\d{1,7})?)*+")
+_RANGES = re.compile(r"\d{1,7}(?:-\d{1,7})?(?:,\d{1,7}(?:-\d{1,7})?)*")
 _LOOK_BACK, _MOST_NAMED = timedelta(seconds=5), 20
 _JOB = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ENDS_OF_JOBS = re.compile(rf"(\d{{1,16}})-((?:{_JOB}(?:,{_JOB}){{0,{_MOST_NAMED - 1}}})?)(?:@(\d{{1,16}}))?")
