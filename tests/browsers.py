@@ -9,6 +9,8 @@ from tests.needs import need
 
 DROPPED = "net::ERR_NETWORK_CHANGED"
 """How browsers drop requests when a network comes or goes."""
+_ERROR_PAGE = "chrome-error://chromewebdata/"
+"""What Chromium shows in place of a document that was dropped."""
 
 
 @contextmanager
@@ -43,23 +45,25 @@ class Opened:
     def _load(
         self, load: Callable[[], object], is_there: Callable[[], bool], before_again: Callable[[], object]
     ) -> None:
-        def is_loaded() -> bool:
+        def is_loaded(load: Callable[[], object]) -> bool:
             self._dropped.clear()
             try:
                 load()
             except Error as fault:
                 if DROPPED not in fault.message:
                     raise
+                self.page.wait_for_url(_ERROR_PAGE)  # else it would interrupt the next load
                 return False
             return True
 
         def is_there_now() -> bool:
             if self._dropped:
                 before_again()
-                return is_loaded() and is_there()
+                # to go to an address with a fragment from this very address would load nothing
+                return is_loaded(self.page.reload) and is_there()
             return is_there()
 
-        eventually(is_loaded, what="the document of the page is loaded")
+        eventually(lambda: is_loaded(load), what="the document of the page is loaded")
         eventually(is_there_now, what=f"{self.page.url} is there")
 
     def _note(self, request: Request) -> None:

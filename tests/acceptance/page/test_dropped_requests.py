@@ -1,0 +1,63 @@
+"""A network comes or goes while a page loads: it is loaded again, however its address ends, and for no other reason."""
+
+import pytest
+from playwright.sync_api import Browser, Error, Route
+from tests.browsers import Opened
+
+URL = "http://page.test/app"
+DOCUMENT = "<!doctype html><script src=/page.js></script>"
+SCRIPT = "addEventListener('load', () => document.body.append(location.hash || 'without a fragment'))"
+
+
+class Network:
+    """Serves the page, and drops the requests whose numbers it is told."""
+
+    def __init__(self, dropped: set[int], reason: str) -> None:
+        self.dropped, self.reason = dropped, reason
+        self.asked: list[str] = []
+
+    def __call__(self, route: Route) -> None:
+        self.asked.append(route.request.url.rpartition("/")[2])
+        if len(self.asked) in self.dropped:
+            route.abort(self.reason)
+        elif self.asked[-1] == "page.js":
+            route.fulfill(body=SCRIPT, content_type="text/javascript")
+        else:
+            route.fulfill(body=DOCUMENT, content_type="text/html")
+
+
+@pytest.fixture(autouse=True)
+def stands_for_a_changed_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chromium's drivers have no way to drop a request for a changed network."""
+    monkeypatch.setattr("tests.browsers.DROPPED", "net::ERR_INTERNET_DISCONNECTED")
+
+
+@pytest.mark.parametrize(("fragment", "text"), [("", "without a fragment"), ("#/jobs/1", "#/jobs/1")])
+@pytest.mark.parametrize(
+    ("dropped", "asked"),
+    [
+        (set(), ["app", "page.js"]),
+        ({1}, ["app", "app", "page.js"]),
+        ({2}, ["app", "page.js", "app", "page.js"]),
+        ({2, 4}, ["app", "page.js", "app", "page.js", "app", "page.js"]),
+        ({2, 3}, ["app", "page.js", "app", "app", "page.js"]),
+    ],
+    ids=["nothing", "the document", "a script", "a script twice", "a script and then the document"],
+)
+def test_a_page_is_loaded_until_nothing_of_it_was_dropped(
+    browser: Browser, fragment: str, text: str, dropped: set[int], asked: list[str]
+) -> None:
+    network = Network(dropped, "internetdisconnected")
+    with browser.new_page() as page:
+        page.route("http://page.test/**", network)
+        Opened(page).goto(URL + fragment, page.get_by_text(text).is_visible)
+        assert network.asked == asked
+
+
+def test_a_request_that_failed_otherwise_is_not_made_again(browser: Browser) -> None:
+    network = Network({1}, "connectionreset")
+    with browser.new_page() as page:
+        page.route("http://page.test/**", network)
+        with pytest.raises(Error, match="ERR_CONNECTION_RESET"):
+            Opened(page).goto(URL, lambda: False)
+        assert network.asked == ["app"]
