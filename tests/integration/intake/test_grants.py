@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import product
 from uuid import UUID
 
@@ -80,15 +81,14 @@ def test_a_job_of_a_database_that_is_granted_is_shown_as_ever(before: Intake, af
         assert as_before.post(f"/jobs/{lost}/retry").status_code == 202
 
 
-def test_a_client_that_may_make_no_dry_runs_is_told_what_it_may(servers: Services, before: Intake) -> None:
+def test_a_client_that_may_make_no_dry_runs_is_told_what_it_may(servers: Services) -> None:
     """A dry run tells if a guess is what a case holds; a sender need not know that."""
-    with before.client() as client:
-        sent = client.put("/care-cases-batch?dryRun=true", content=a_batch(a_case())).json()["job"]
-    before.finish(sent["jobId"], [REFUSED])
-    with (
-        an_intake(servers.redis_url, "grants:", clients={"ann": {"dry_runs": False}}) as narrow,
-        narrow.client() as client,
-    ):
+    with ExitStack() as stack:
+        wide = stack.enter_context(an_intake(servers.redis_url, "trials:"))
+        narrow = stack.enter_context(an_intake(servers.redis_url, "trials:", clients={"ann": {"dry_runs": False}}))
+        allowed, client = (stack.enter_context(intake.client()) for intake in (wide, narrow))
+        sent = allowed.put("/care-cases-batch?dryRun=true", content=a_batch(a_case())).json()["job"]
+        wide.finish(sent["jobId"], [REFUSED])
         for path in ("/care-cases-batch", "/care-plans/5/cases-batch"):
             response = client.put(f"{path}?dryRun=true", content=a_batch(a_case()))
             assert (response.status_code, response.json()["data"]) == (403, None)
@@ -96,5 +96,4 @@ def test_a_client_that_may_make_no_dry_runs_is_told_what_it_may(servers: Service
         assert client.post(f"/jobs/{sent['jobId']}/retry").status_code == 403
         assert client.put("/care-cases-batch?validateOnly=true", content=a_batch(a_case())).status_code == 207
         assert client.put("/care-cases-batch", content=a_batch(a_case())).status_code == 202
-    with before.client() as client:
-        assert client.post(f"/jobs/{sent['jobId']}/retry").status_code == 202
+        assert allowed.post(f"/jobs/{sent['jobId']}/retry").status_code == 202
