@@ -102,15 +102,20 @@ async def _nothing(_: Attacker) -> None:
 class Attack:
     """One attack. Each of its lanes sends it again and again; `prepare` is done once, before it is measured.
 
-    `keeps` says that Redis keeps something of it, within what a client may have; else all of it goes.
+    `ends` are the ways in which it ends while nothing else is done, each at least once: with these statuses, `left` or
+    `cut`. One that is refused before it comes to what it attacks ends otherwise. `may_end` are others that depend on
+    who is faster. `keeps` says that Redis keeps
+    something of it, within what a client may have; else all of it goes.
     """
 
     name: str
     who: Who
     send: Send
+    ends: str
     lanes: int = 2
     prepare: Send = _nothing
     keeps: bool = False
+    may_end: str = ""
 
 
 def by_name(*attacks: Attack) -> Mapping[str, Attack]:

@@ -10,10 +10,11 @@ from functools import cache
 import zstandard
 from tests.builders import a_case
 from tests.hostile.attack import BATCH, FIRST_KEY, Attack, Attacker, Send, Who, by_name
-from tests.hostile.wire import chunk
+from tests.hostile.wire import LEFT, chunk
 
 _VALIDATE = f"{BATCH}?validateOnly=true"
 _LINES = "content-type: application/x-ndjson"
+_ZSTD = "content-encoding: zstd"
 _PIECE = 1 << 10
 _EMPTY_FRAME = zstandard.compress(b"")
 _EMPTY_MEMBER = gzip.compress(b"", mtime=0)
@@ -39,7 +40,7 @@ def bomb(before: bytes, again: bytes, behind: bytes = b"", line: str = "", targe
     async def send(attacker: Attacker) -> None:
         size = attacker.scale.bomb_bytes
         body = zstd(before, again, size, behind)
-        lines = ("content-encoding: zstd", *([line] if line else []))
+        lines = (_ZSTD, *([line] if line else []))
         await attacker.batch(body, *lines, target=target, decoded=size)
 
     return send
@@ -89,7 +90,7 @@ def left_open(
                 async with asyncio.timeout(attacker.scale.hold_s):
                     await connection.answer()
             except TimeoutError:
-                attacker.tally.ended()
+                attacker.tally.ended(LEFT)
 
     return send
 
@@ -109,6 +110,12 @@ def _a_beginning(_: Attacker) -> tuple[bytes, int]:
     return b'[{"case_Key":1},', 16
 
 
+async def items_to_be_validated(attacker: Attacker) -> None:
+    """As many items as the service validates at once, each of which it refuses for several reasons."""
+    size = len(b"{},") * 19_999
+    await attacker.batch(zstd(b"[", b"{},", size, b"{}]"), _ZSTD, target=_VALIDATE, decoded=size)
+
+
 async def one_byte_chunks(attacker: Attacker) -> None:
     """A body in chunks of one byte."""
     body = b"[" + b"1," * 10_000 + b"1]"
@@ -120,28 +127,29 @@ async def one_byte_chunks(attacker: Attacker) -> None:
 async def too_wide_a_window(attacker: Attacker) -> None:
     """A frame that asks for a window of a gigabyte."""
     frame = b"\x28\xb5\x2f\xfd\x00" + bytes([20 << 3]) + b"\x01\x00\x00"
-    await attacker.batch(frame, "content-encoding: zstd")
+    await attacker.batch(frame, _ZSTD)
 
 
-def _client(name: str, send: Send, lanes: int = 2, keeps: bool = False) -> Attack:
-    return Attack(name, Who.CLIENT, send, lanes, keeps=keeps)
+def _client(name: str, send: Send, ends: str, lanes: int = 2, keeps: bool = False) -> Attack:
+    return Attack(name, Who.CLIENT, send, ends, lanes, keeps=keeps)
 
 
 BODIES = by_name(
-    _client("nested arrays", bomb(b"[[", b"{},", b"{}]]")),
-    _client("deep nests", bomb(b"[", b"[" * 500 + b"]" * 500 + b",", b"1]")),
-    _client("blank lines", bomb(b"{}\n", b"\n", line=_LINES), keeps=True),
-    _client("a bomb of blanks", bomb(b"[", b" ", b"1")),
-    _client("a bomb of tiny items", bomb(b"[", b"1,", b"1]"), lanes=1, keeps=True),
-    _client("a bomb to be validated", bomb(b"[", b"{},", b"{}]", target=_VALIDATE)),
-    _client("a bomb of large items", bomb(b"[", b'"' + b"x" * 500_000 + b'",', b"1]"), keeps=True),
-    _client("gzip members", gzip_members),
-    _client("empty frames of zstd", endless(_EMPTY_FRAME, "zstd")),
-    _client("empty members of gzip", endless(_EMPTY_MEMBER, "gzip")),
-    _client("chunks of one byte", one_byte_chunks, keeps=True),
-    _client("too wide a window", too_wide_a_window, lanes=1),
-    _client("long strings left open", left_open(_a_long_string, "content-encoding: zstd", crumbs=1500), lanes=30),
-    _client("staged uploads left", left_open(_staged), lanes=4),
-    _client("slow uploads to be validated", left_open(_a_beginning, target=_VALIDATE), lanes=8),
-    _client("uploads that only begin", left_open(_a_beginning), lanes=30),
+    _client("nested arrays", bomb(b"[[", b"{},", b"{}]]"), "202"),
+    _client("deep nests", bomb(b"[", b"[" * 500 + b"]" * 500 + b",", b"1]"), "202"),
+    _client("blank lines", bomb(b'{"case_Key":1}\n', b"\n", line=_LINES), "202", keeps=True),
+    _client("a bomb of blanks", bomb(b"[", b" ", b"1"), "400"),
+    _client("a bomb of tiny items", bomb(b"[", b"1,", b"1]"), "413", lanes=1, keeps=True),
+    _client("a bomb to be validated", bomb(b"[", b"{},", b"{}]", target=_VALIDATE), "413"),
+    _client("items to be validated", items_to_be_validated, "207"),
+    _client("a bomb of large items", bomb(b"[", b'"' + b"x" * 500_000 + b'",', b"1]"), "202", keeps=True),
+    _client("gzip members", gzip_members, "400"),
+    _client("empty frames of zstd", endless(_EMPTY_FRAME, "zstd"), "400"),
+    _client("empty members of gzip", endless(_EMPTY_MEMBER, "gzip"), "400"),
+    _client("chunks of one byte", one_byte_chunks, "202", keeps=True),
+    _client("too wide a window", too_wide_a_window, "400", lanes=1),
+    _client("long strings left open", left_open(_a_long_string, _ZSTD, crumbs=1500), "left", lanes=30),
+    _client("staged uploads left", left_open(_staged), "left", lanes=4),
+    _client("slow uploads to be validated", left_open(_a_beginning, target=_VALIDATE), "left", lanes=8),
+    _client("uploads that only begin", left_open(_a_beginning), "left", lanes=30),
 )

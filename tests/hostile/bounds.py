@@ -49,7 +49,7 @@ class Cost:
         return self.used.cpu["intake"] + self.used.cpu["redis"]
 
     def faults(self) -> list[str]:
-        """Where it went over its bounds, in words."""
+        """Where it went over its bounds, or was not the attack that it is meant to be, in words."""
         tally, peaks = self.tally, self.used.peaks
         bounds = {
             "CPU seconds": (self.cpu, self._most_cpu()),
@@ -59,7 +59,10 @@ class Cost:
         over = [
             f"{self.name}: {what} {is_:,.2f}, at most {most:,.2f}" for what, (is_, most) in bounds.items() if is_ > most
         ]
-        return over if tally.requests else [*over, f"{self.name}: nothing came to an end"]
+        ends = set(tally.ends) - set(self.attack.may_end.split())
+        if ends != set(self.attack.ends.split()):
+            over.append(f"{self.name}: ended by {' '.join(sorted(ends)) or 'nothing'}, not by {self.attack.ends}")
+        return over
 
     def _most_cpu(self) -> float:
         tally = self.tally

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 
 from tests.hostile.attack import Attack, Attacker, Send, Who, by_name
-from tests.hostile.wire import request
+from tests.hostile.wire import LEFT, request
 
 _LIVEZ = request("GET", "/livez")
 _LONG = 64 << 10
@@ -33,8 +33,8 @@ async def _held(attacker: Attacker, what: Awaitable[None]) -> None:
     try:
         async with asyncio.timeout(attacker.scale.hold_s):
             await what
-    except (TimeoutError, OSError):
-        attacker.tally.ended()
+    except TimeoutError:
+        attacker.tally.ended(LEFT)
 
 
 async def endless_head(attacker: Attacker) -> None:
@@ -72,13 +72,13 @@ async def unread(attacker: Attacker) -> None:
         await connection.send(request("GET", "/openapi.json") * 30)
         await asyncio.sleep(min(1.0, attacker.scale.hold_s))  # nothing is read for so long
         for _ in range(30):
-            attacker.tally.ended()
+            attacker.tally.ended(LEFT)
 
 
 async def opened_and_closed(attacker: Attacker) -> None:
     """A connection that is closed at once."""
     async with attacker.connection():
-        attacker.tally.ended()
+        attacker.tally.ended(LEFT)
 
 
 def flood(target: str) -> Send:
@@ -93,25 +93,25 @@ def flood(target: str) -> Send:
     return send
 
 
-def _nobody(name: str, send: Send, lanes: int = 2) -> Attack:
-    return Attack(name, Who.NOBODY, send, lanes)
+def _nobody(name: str, send: Send, ends: str, lanes: int = 2) -> Attack:
+    return Attack(name, Who.NOBODY, send, ends, lanes)
 
 
 CONNECTIONS = by_name(
-    _nobody("idle connections", idle, lanes=100),
-    _nobody("trickling heads", trickling, lanes=50),
-    _nobody("a head without end", endless_head),
-    _nobody("a first line without end", endless_target),
-    _nobody("no HTTP", no_http),
-    _nobody("connections opened and closed", opened_and_closed),
-    _nobody("pipelined requests", pipelined),
-    _nobody("answers that are not read", unread),
-    _nobody("a flood of /livez", flood("/livez")),
-    _nobody("a flood of /readyz", flood("/readyz")),
-    _nobody("a flood of /metrics", flood("/metrics")),
-    _nobody("a flood of /openapi.json", flood("/openapi.json")),
-    _nobody("a flood of /docs", flood("/docs")),
-    _nobody("a flood of /app", flood("/app")),
-    _nobody("a flood of the page that signs in", flood("/app/signed-in.html")),
-    _nobody("a flood of what is not there", flood("/nowhere/" + "x" * 2000)),
+    _nobody("idle connections", idle, "left", lanes=100),
+    _nobody("trickling heads", trickling, "left", lanes=50),
+    _nobody("a head without end", endless_head, "431"),
+    _nobody("a first line without end", endless_target, "431"),
+    _nobody("no HTTP", no_http, "400"),
+    _nobody("connections opened and closed", opened_and_closed, "left"),
+    _nobody("pipelined requests", pipelined, "cut"),
+    _nobody("answers that are not read", unread, "left"),
+    _nobody("a flood of /livez", flood("/livez"), "200"),
+    _nobody("a flood of /readyz", flood("/readyz"), "200"),
+    _nobody("a flood of /metrics", flood("/metrics"), "200"),
+    _nobody("a flood of /openapi.json", flood("/openapi.json"), "200"),
+    _nobody("a flood of /docs", flood("/docs"), "200"),
+    _nobody("a flood of /app", flood("/app"), "200"),
+    _nobody("a flood of the page that signs in", flood("/app/signed-in.html"), "200"),
+    _nobody("a flood of what is not there", flood("/nowhere/" + "x" * 2000), "404"),
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.hostile.attack import Attack, Attacker, Scale, Send
 from tests.hostile.catalogue import ATTACKS
-from tests.hostile.wire import Access, Tally
+from tests.hostile.wire import CUT, Access, Tally
 
 _NICENESS = 19
 _REFUSED_S = 0.05
@@ -46,12 +46,7 @@ class Orders:
 def tallies_of(text: str) -> dict[str, Tally]:
     """The tallies that a generator has printed."""
     document: dict[str, Any] = json.loads(text)
-    return {
-        name: Tally(
-            one["sent"], one["decoded"], one["received"], {int(status): n for status, n in one["answers"].items()}
-        )
-        for name, one in document.items()
-    }
+    return {name: Tally(**one) for name, one in document.items()}
 
 
 async def _lane(attack: Attack, attacker: Attacker, rounds: int | None) -> None:
@@ -60,7 +55,7 @@ async def _lane(attack: Attack, attacker: Attacker, rounds: int | None) -> None:
         try:
             await attack.send(attacker)
         except (OSError, EOFError, TimeoutError):
-            attacker.tally.ended()
+            attacker.tally.ended(CUT)
             await asyncio.sleep(_REFUSED_S)  # the pace of the attacker
         if rounds is not None:
             rounds -= 1

@@ -12,7 +12,8 @@ _LARGE = a_batch(*(a_case(FIRST_KEY + key) for key in range(_RESULT_ITEMS)))
 _THOUSANDS, _TIMES = a_batch(*(a_case(FIRST_KEY + key) for key in range(2000))), 5000
 _ONE_CASE = a_batch(*(a_case(FIRST_KEY, case_Reason=f"{number}") for number in range(_TIMES)))
 _DRY_RUN = f"{BATCH}?dryRun=true"
-_TO_CANCEL = a_batch(*(a_case(FIRST_KEY + key, case_Reason="x" * 50) for key in range(5000)))
+_TO_CANCEL = a_batch(*(a_case(FIRST_KEY + key, case_Reason="x" * 50) for key in range(20_000)))
+_RETRIED = "retried"
 
 
 async def tiny_jobs(attacker: Attacker) -> None:
@@ -40,12 +41,15 @@ async def same_job(attacker: Attacker) -> None:
 
 async def cancelled_and_retried(attacker: Attacker) -> None:
     """A job that is cancelled, sent again under a new key, cancelled, and so on."""
-    job_id = json.loads((await attacker.batch(_TO_CANCEL, attacker.key())).body).get("job", {}).get("jobId", "none")
+    job_id = await attacker.accepted(_TO_CANCEL)
     for _ in range(5):
         await attacker.once(attacker.head("DELETE", f"/jobs/{job_id}"))
-        path = f"/jobs/{job_id}/retry"
-        response = await attacker.once(attacker.head("POST", path, attacker.key(), "content-length: 0"))
-        job_id = json.loads(response.body).get("job", {}).get("jobId", job_id)
+        await attacker.final(job_id)
+        head = attacker.head("POST", f"/jobs/{job_id}/retry", attacker.key(), "content-length: 0")
+        response = await attacker.once(head)
+        if response.status == 202:
+            attacker.tally.ended(_RETRIED)
+            job_id = json.loads(response.body)["job"]["jobId"]
 
 
 async def a_large_result(attacker: Attacker) -> None:
@@ -74,21 +78,28 @@ async def held_answers(attacker: Attacker) -> None:
     await attacker.batch(_TINY, attacker.key(), "prefer: wait=60")
 
 
-def _reads(name: str, target: str, *lines: str) -> Attack:
-    return Attack(name, Who.CLIENT, read(target, *lines), prepare=a_large_result, keeps=True)
+def _reads(name: str, target: str, *lines: str, ends: str = "207") -> Attack:
+    return Attack(name, Who.CLIENT, read(target, *lines), ends, prepare=a_large_result, keeps=True)
 
 
 JOBS = by_name(
-    Attack("tiny jobs", Who.CLIENT, tiny_jobs, keeps=True),
-    Attack("one case thousands of times", Who.CLIENT, one_case, keeps=True),
-    Attack("dry runs", Who.CLIENT, dry_runs, lanes=8, keeps=True),
-    Attack("long idempotency keys", Who.CLIENT, same_job, keeps=True),
-    Attack("cancelled and retried jobs", Who.CLIENT, cancelled_and_retried, keeps=True),
+    Attack("tiny jobs", Who.CLIENT, tiny_jobs, "202", keeps=True),
+    Attack("one case thousands of times", Who.CLIENT, one_case, "202", keeps=True),
+    Attack("dry runs", Who.CLIENT, dry_runs, "202", lanes=8, keeps=True),
+    Attack("long idempotency keys", Who.CLIENT, same_job, "202 400", keeps=True),
+    Attack(
+        "cancelled and retried jobs",
+        Who.CLIENT,
+        cancelled_and_retried,
+        f"202 207 {_RETRIED}",
+        may_end="409",
+        keeps=True,
+    ),
     _reads("a large result", "/jobs/{}/result"),
     _reads("a large result in gzip", "/jobs/{}/result", "accept-encoding: gzip"),
     _reads("pages of one item, from the end", f"/jobs/{{}}/result?page={_RESULT_ITEMS}&pageSize=1"),
     _reads("a filtered result", "/jobs/{}/result?outcome=failed"),
-    _reads("a result in a type that is not had", "/jobs/{}/result", "accept: text/html"),
-    Attack("filtered lists of jobs", Who.CLIENT, read(_FILTERED), prepare=many_jobs, keeps=True),
-    Attack("answers that are held", Who.CLIENT, held_answers, lanes=100, keeps=True),
+    _reads("a result in a type that is not had", "/jobs/{}/result", "accept: text/html", ends="406"),
+    Attack("filtered lists of jobs", Who.CLIENT, read(_FILTERED), "200", prepare=many_jobs, keeps=True),
+    Attack("answers that are held", Who.CLIENT, held_answers, "207", lanes=100, keeps=True),
 )

@@ -13,7 +13,7 @@ def _rows(before: bytes, again: bytes, behind: bytes = b"") -> Send:
 
 
 def _client(name: str, send: Send) -> Attack:
-    return Attack(name, Who.CLIENT, send)
+    return Attack(name, Who.CLIENT, send, "400")
 
 
 ROWS = by_name(

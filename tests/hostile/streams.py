@@ -4,6 +4,7 @@ import asyncio
 
 from tests.builders import a_batch, a_case
 from tests.hostile.attack import FIRST_KEY, Attack, Attacker, Send, Who, by_name
+from tests.hostile.wire import LEFT
 
 _TINY = a_batch(a_case(FIRST_KEY))
 _LANES = 50
@@ -23,12 +24,12 @@ def listening(is_read: bool) -> Send:
                     attacker.tally.received += await connection.come(_BETWEEN_S)
                 else:
                     await asyncio.sleep(_BETWEEN_S)  # the stream is not read for so long
-            attacker.tally.ended()
+            attacker.tally.ended(LEFT)
 
     return send
 
 
 STREAMS = by_name(
-    Attack("streams that are not read", Who.CLIENT, listening(is_read=False), lanes=_LANES, keeps=True),
-    Attack("streams that are read", Who.CLIENT, listening(is_read=True), lanes=_LANES, keeps=True),
+    Attack("streams that are not read", Who.CLIENT, listening(is_read=False), "202 left", lanes=_LANES, keeps=True),
+    Attack("streams that are read", Who.CLIENT, listening(is_read=True), "202 left", lanes=_LANES, keeps=True),
 )

@@ -8,8 +8,8 @@ from tests.hostile.bounds import Cost
 from tests.hostile.readings import PARTS
 
 HEADINGS = (
-    "| attack | by | sent | ends | intake CPU | each | ns a byte | Redis | worker | PostgreSQL | intake grows"
-    " | Redis grows | a byte | left | answers |",
+    "| attack | by | sent | ended | intake CPU | each | ns a byte | Redis | worker | PostgreSQL | intake grows"
+    " | Redis grows | a byte | left | how they ended |",
     "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|",
 )
 _MIB = 1 << 20
@@ -26,7 +26,7 @@ def row(cost: Cost) -> str:
     )
     return (
         f"| {cost.name} | {cost.attack.who.value} | {tally.sent:,} | {tally.requests:,} | {intake:.2f} | {each:.2f}"
-        f" | {byte:,.0f} | {others} | {grown} | {max(cost.left, 0) / _MIB:.2f} | {_answers(tally.answers)} |"
+        f" | {byte:,.0f} | {others} | {grown} | {max(cost.left, 0) / _MIB:.2f} | {_ends(tally.ends)} |"
     )
 
 
@@ -53,11 +53,11 @@ def _together(together: Together) -> Iterator[str]:
             f" | {seen.items:,} | {seen.applied:,} | {seen.wrong or 'none'} |"
         )
     used, tallies = together.used, together.tallies.values()
-    answers = sum((Counter(tally.answers) for tally in tallies), Counter[int]())
+    ends = sum((Counter(tally.ends) for tally in tallies), Counter[str]())
     cpu = ", ".join(f"{name} {used.cpu[name]:.1f}" for name in PARTS)
     yield (
-        f"\nThe attackers sent {sum(tally.sent for tally in tallies) / _MIB:,.0f} MiB in {answers.total():,} requests:"
-        f" {_answers(answers)}; {sum(not tally.requests for tally in tallies)} of {len(tallies)} attacks came to no"
+        f"\nThe attackers sent {sum(tally.sent for tally in tallies) / _MIB:,.0f} MiB in {ends.total():,} requests:"
+        f" {_ends(ends)}; {sum(not tally.requests for tally in tallies)} of {len(tallies)} attacks came to no"
         f" end.\nCPU seconds: {cpu}. The intake grew by {used.peaks.intake / _MIB:.0f} MiB, Redis by"
         f" {used.peaks.redis / _MIB:.0f} MiB."
     )
@@ -68,6 +68,6 @@ def part(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(int(len(values) * share), len(values) - 1)] if values else 0.0
 
 
-def _answers(answers: Mapping[int, int]) -> str:
-    """How many answers had each status."""
-    return ", ".join(f"{number:,} × {status or 'none'}" for status, number in sorted(answers.items()))
+def _ends(ends: Mapping[str, int]) -> str:
+    """How many ended in each way."""
+    return ", ".join(f"{number:,} × {how}" for how, number in sorted(ends.items()))

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+LEFT, CUT = "left", "cut"
+"""Ends without an answer: by the attacker, and by the service."""
 _LINE_BYTES = 1 << 20
 _PATIENCE_S = 60
 
@@ -29,22 +31,22 @@ class Access:
 
 @dataclass
 class Tally:
-    """The bytes that an attack has sent, what they decode to, those of the answers, and these by status; 0 counts ends
-    without one."""
+    """The bytes that an attack has sent, what they decode to, those of the answers, and how often it ended in
+    which way: with a status, `left` by the attacker, or `cut` by the service."""
 
     sent: int = 0
     decoded: int = 0
     received: int = 0
-    answers: dict[int, int] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
         """How many requests, or connections without one, came to an end."""
-        return sum(self.answers.values())
+        return sum(self.ends.values())
 
-    def ended(self, status: int = 0) -> None:
+    def ended(self, how: str) -> None:
         """Count an answer, or an end without one."""
-        self.answers[status] = self.answers.get(status, 0) + 1
+        self.ends[how] = self.ends.get(how, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,14 @@ class Connection:
                 status = int(head[9:12])
             body = await self._body(head)
         self._tally.received += len(body)
-        self._tally.ended(status)
+        self._tally.ended(str(status))
         return Answer(status, body)
 
     async def end(self) -> None:
         """Wait until the service closes the connection; an answer that it gives first is counted."""
         async with asyncio.timeout(_PATIENCE_S):
             rest = await self._reader.read(-1)
-        self._tally.ended(int(rest[9:12]) if rest.startswith(b"HTTP/1.1 ") else 0)
+        self._tally.ended(rest[9:12].decode() if rest.startswith(b"HTTP/1.1 ") else CUT)
 
     async def come(self, seconds: float) -> int:
         """Read what comes within so many seconds; its bytes."""
