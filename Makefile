@@ -42,8 +42,10 @@ WORKERS ?= 4
 APART := tests/containers tests/packaging tests/mutants tests/acceptance/test_bench.py tests/hostile
 
 # what is compiled is kept, whatever the environment says of that: the suite starts hundreds of programs
-test: setup ## Every test of the service, on real services
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(APART:%=--ignore %)
+TESTS ?=
+
+test: setup ## Every test of the service, on real services; TESTS=tests/unit for some
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(APART:%=--ignore %) $(TESTS)
 
 COVERAGE_OPTIONS ?=
 
