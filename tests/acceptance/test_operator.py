@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -23,7 +24,7 @@ from carecase_worker.settings.loading import process_environment
 
 
 def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_taken(tmp_path: Path) -> None:
-    """Live three times: the start is most of the time of a test, so that one looks at all that another start shows."""
+    """Live four times: the start is most of the time of a test, so that one looks at all that another start shows."""
 
     def log() -> str:
         return (tmp_path / "up.log").read_text()
@@ -63,6 +64,10 @@ def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_tak
         with system.client() as client:
             assert len(client.get("/jobs").json()["data"]) == 3
         assert ports_of(system.data_dir).intake == urlsplit(urls_of(system)[0]).port, "the next start takes it again"
+    shutil.rmtree(system.data_dir / "valkey")  # as if every job had expired
+    with running(tmp_path, "--workers", "1", "--demo"):
+        eventually(lambda: "Ctrl-C" in log())
+        assert "No sample is sent: this data directory was used before" in log(), "it has cases"
 
 
 def stop_while_the_intake_takes_its_time(system: System) -> None:

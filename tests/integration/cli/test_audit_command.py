@@ -82,3 +82,13 @@ def test_many_faults_are_reported_up_to_a_hundred(carecase: Carecase, tmp_path: 
 def test_what_cannot_be_verified_is_reported(carecase: Carecase, arguments: tuple[str, ...], words: str) -> None:
     ran = carecase("audit", "verify", *arguments)
     assert (ran.status, words in " ".join(ran.err.split())) == (2, True), ran
+
+
+def test_a_directory_that_is_named_is_the_one_that_is_verified(carecase: Carecase, tmp_path: Path) -> None:
+    """Not the log of the configuration, which is whole: whoever checks a copy would be told that the copy is."""
+    recorded(tmp_path / "log", 1)
+    recorded(tmp_path / "copy", 1, 2, 3, max_file_bytes=1)
+    (tmp_path / "copy" / "audit-000000000002.jsonl").unlink()
+    configuration(tmp_path)
+    ran = carecase("audit", "verify", "copy", "--config", "carecase.toml")
+    assert (ran.status, ran.out.splitlines()[0]) == (1, "fault record 2 is missing")

@@ -43,3 +43,15 @@ def test_no_sample_is_sent_where_there_are_cases_or_jobs(tmp_path: Path, holds_c
         lines = shown(tmp_path, peer, holds_cases)
     assert lines[0] == "No sample is sent: this data directory was used before, and the sample would overwrite cases."
     assert [call for call in peer.calls if call.startswith("PUT")] == []
+
+
+def test_the_sample_goes_to_the_system_that_was_started_whatever_the_shell_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables may be those of production, and the sample has the keys of real cases."""
+    with answering() as elsewhere, answering(Reply(200, {"data": [a_job()]})) as peer:
+        monkeypatch.setenv("CARECASE_URL", elsewhere.url)
+        monkeypatch.setenv("CARECASE_API_KEY", "of-production")
+        shown(tmp_path, peer, holds_cases=False)
+    assert elsewhere.calls == []
+    assert [one.headers["x-api-key"] for one in peer.received] == ["k"]

@@ -295,3 +295,25 @@ def test_a_file_that_goes_in_parts_has_one_acknowledgement_with_each_row_at_its_
         (row["index"], row["status"], row["field"]) for row in acknowledged(tmp_path / "failed" / "a.json.ack.csv")
     ]
     assert told_of == [("0", "201", ""), ("100000", "201", ""), ("100001", "422", "carePlan_Key")]
+
+
+def test_a_file_must_not_have_changed_for_ten_seconds_unless_somebody_says_otherwise() -> None:
+    """A sender that pauses for a second or two, as over a slow network, would have half of a file sent."""
+    assert DropOptions().settle == 10
+
+
+def test_a_file_that_may_not_be_read_is_filed_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tried again and again, it would keep `--once` from ever ending, and nobody would be told of it."""
+    with dropping(tmp_path) as (one, _, printed):
+        (tmp_path / "a.csv").write_text(ROWS)
+        (file,) = one.folder.taken(0, 0)
+        opened = Path.open
+
+        def refused(path: Path, *how: Any, **more: Any) -> Any:
+            if path == file:
+                raise PermissionError(13, "Permission denied")
+            return opened(path, *how, **more)
+
+        monkeypatch.setattr(Path, "open", refused)
+        assert one.send(file) == Filed.FAILED
+    assert "cannot be read (Permission denied). Let this process read it" in printed.getvalue()

@@ -266,3 +266,17 @@ def test_the_command_line_says_what_there_is(carecase: Carecase) -> None:
     unknown = carecase("sumbit")
     assert (unknown.status, unknown.out) == (2, "")
     assert "sumbit" in unknown.err
+
+
+def test_beside_a_database_of_a_newer_version_the_others_are_upgraded(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        "".join(f'[databases.{name}]\nurl = "sqlite:///{name}.sqlite"\n' for name in ("one", "two"))
+    )
+    carecase("db", "upgrade", "--database", "one", "--config", "c.toml")
+    with closing(sqlite3.connect(tmp_path / "one.sqlite")) as newer:
+        newer.execute("UPDATE carecase_schema SET version_num = '9999'")
+        newer.commit()
+    ran = carecase("db", "upgrade", "--config", "c.toml")
+    one, two = ran.out.splitlines()
+    assert (ran.status, two) == (1, "two: up to date")
+    assert one.startswith("one: the schema is at revision 9999, newer than this version's 0001")

@@ -48,3 +48,25 @@ def test_another_file_is_another_configuration(stack: Stack, tmp_path: Path) -> 
     assert settings_nearby(Path("other.toml")).redis.url.get_secret_value() == "redis://127.0.0.1:1/0"
     (stack.data_dir / "stack.json").write_text("{}")
     assert settings_nearby(Path("other.toml")).redis.url.get_secret_value() == "redis://127.0.0.1:1/0"
+
+
+def test_whoever_has_configured_something_by_variables_gets_that_and_not_the_system_nearby(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `carecase db upgrade`, meant for production, would say of the demo that it is up to date."""
+    monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
+    assert settings_nearby(None).redis.url.get_secret_value() == "redis://127.0.0.1:1/0"
+    assert sources_nearby(None).startswith("no file")
+    monkeypatch.delenv("CARECASE_REDIS_URL")
+    monkeypatch.setenv("CARECASE_CONFIG", "c.toml")
+    assert "stack.json" not in sources_nearby(None)
+
+
+def test_a_variable_leads_the_commands_of_a_system_to_no_other_servers(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("CARECASE_DATABASES_DEMO_URL", "sqlite:///elsewhere.sqlite")
+    settings = settings_nearby(Path("c.toml"))
+    assert settings.redis.url.get_secret_value() == stack.environment()["CARECASE_REDIS_URL"]
+    assert settings.databases["demo"].url.get_secret_value() == stack.database_urls()["demo"]

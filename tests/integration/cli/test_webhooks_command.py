@@ -72,6 +72,18 @@ def test_how_a_webhook_stands(
     assert (document["waiting"], document["delivered"], document["reason"]) == (1, 1, "status 500")
 
 
+def test_what_was_given_up_is_counted_until_it_is_replayed(
+    carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
+) -> None:
+    for _ in range(2):
+        ended(DeliveryVerdict.GIVEN_UP)
+    assert "0 delivered, 0 jobs wait, 2 given up" in carecase("webhooks", "list").out
+    carecase("webhooks", "replay", "crm")
+    assert "0 delivered, 2 jobs wait, 0 given up" in carecase("webhooks", "list").out
+    (document,) = json.loads(carecase("webhooks", "list", "--json").out)
+    assert (document["client"], document["waiting"], document["undelivered"]) == ("demo", 2, 0)
+
+
 def test_a_webhook_that_fails_is_told_of_with_the_reason_and_since_when(
     carecase: Carecase, ended: Callable[[DeliveryVerdict], JobEvent]
 ) -> None:

@@ -72,17 +72,27 @@ def test_a_disk_that_is_too_small_is_reported(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_used_is_reported_and_once_it_is_away_everything_starts_without_a_configuration(
     tmp_path: Path,
 ) -> None:
+    """What the shell has for another installation is neither migrated nor used."""
     ports = give_ports(tmp_path)
+    foreign = {
+        "CARECASE_DATABASES_DEMO_SQLITE_URL": "sqlite:////nowhere/elsewhere.sqlite",
+        "CARECASE_CLIENTS_DEMO_API_KEY_SHA256": "0" * 64,
+    }
     spoiled = tmp_path / ".carecase" / "demo.sqlite"
     spoiled.write_bytes(b"no database" * 1000)
-    assert refusal(tmp_path, **ports) == f"databases.demo_sqlite: {Causes.DAMAGED.value.text} (SQLITE_NOTADB)"
+    text = f"databases.demo_sqlite: {Causes.DAMAGED.value.text} (SQLITE_NOTADB)"
+    assert refusal(tmp_path, **ports, **foreign) == text
     spoiled.unlink()
-    environment = {**process_environment(), **ports}
+    environment = {**process_environment(), **ports, **foreign}
     with subprocess.Popen([*COMMAND, "up"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as process:
         try:
             stack = tmp_path / ".carecase" / "stack.json"
             eventually(lambda: process.poll() is not None or stack.exists(), what="the system is up")
-            assert http_get(f"{json.loads(stack.read_text())['intake']['url']}/readyz").status_code == 200
+            page = json.loads(stack.read_text())
+            client, url = page["clients"][0], page["intake"]["url"]
+            assert http_get(f"{url}/readyz").status_code == 200
+            credentials = {"x-api-key": client["api_key"], "authorization": f"Bearer {client['bearer']}"}
+            assert http_get(f"{url}/jobs", headers=credentials).status_code == 200
         finally:
             process.terminate()
             process.communicate(timeout=120)
