@@ -53,6 +53,13 @@ def test_a_job_that_waits_has_processed_as_many_items_as_have_an_outcome() -> No
     assert (data["state"], data["total"], data["processed"]) == ("waiting", 9, 5)
 
 
+@pytest.mark.parametrize("state", ["completed", "cancelled", "waiting"])
+def test_type_and_state_of_a_message_say_the_same(state: str) -> None:
+    event = JobEvent.of(JOB, f"3|{state}|1795593600000001|demo|9|1|2|0|2|4".encode())
+    content = json.loads(message_of(event, SECRETS, NOW, "").body)
+    assert (content["type"], content["data"]["state"]) == (f"job.{state}", state)
+
+
 def test_an_attempt_later_has_the_same_id_and_body() -> None:
     event = JobEvent.of(JOB, PACKED)
     one, two = (message_of(event, SECRETS, NOW + timedelta(hours=hours), "") for hours in (0, 5))

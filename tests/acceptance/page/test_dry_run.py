@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.system import System
 from tests.builders import a_case
+from tests.pausing import paused_workers
 
 TRY = "Try against the database"
 ZSTD = "() => { try { return Boolean(new DecompressionStream('zstd')); } catch { return false; } }"
@@ -119,3 +120,36 @@ def test_a_packed_file_that_the_browser_cannot_take_apart_is_reported_and_tried_
     expect(page.get_by_text("Try it against the database instead")).to_be_visible()
     visitor.try_it()
     expect(page.get_by_text("Of 20,001 items, 20,001 would be created. Nothing was applied.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("label", "text"), [("Database", "demo_sqlite"), ("Care plan (optional)", "5")])
+def test_what_was_checked_for_one_target_is_not_sent_while_the_fields_name_another(
+    visit: Visit, first_key: int, tmp_path: Path, label: str, text: str
+) -> None:
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps([a_case(first_key)]))
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.choose(file)
+    visitor.check()
+    expect(page.get_by_role("button", name="for real")).to_be_visible()
+    page.get_by_label(label).fill(text)
+    page.get_by_label(label).press("Tab")
+    expect(page.get_by_role("button", name="for real")).to_be_hidden()
+    expect(page.get_by_role("button", name="Check the file")).to_be_visible()
+
+
+def test_a_restart_while_a_file_is_tried_passes(visit: Visit, system: System, first_key: int, tmp_path: Path) -> None:
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps([a_case(first_key)]))
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.choose(file)
+    page.get_by_role("button", name="Go on without a check").click()
+    with paused_workers(system):
+        visitor.try_it()
+        expect(page.get_by_text("0 of 1 item tried")).to_be_visible()
+        system.kill(system.pid("intake"))
+    expect(page.get_by_text("Of 1 item, 1 would be created. Nothing was applied.")).to_be_visible()

@@ -174,3 +174,46 @@ def test_what_is_no_file_of_cases_is_reported_before_anything_is_sent(visit: Vis
         if name == "none.json":
             visitor.check()
         expect(visitor.alert(words[name])).to_be_visible()
+
+
+def test_all_items_or_none_is_what_happens(visit: Visit, system: System, first_key: int, tmp_path: Path) -> None:
+    file = tmp_path / "cases.json"
+    file.write_text(json.dumps([a_case(first_key), a_case(first_key + 1, case_Status="far too long")]))
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.choose_target()
+    page.get_by_label("All items or none").check()
+    page.locator("#file").set_input_files(file)
+    visitor.check()
+    expect(page.get_by_text("All items or none: as it is, none would be applied.")).to_be_visible()
+    visitor.send()
+    expect(visitor.count("Failed")).to_have_text("2")
+    expect(page.get_by_text("No item is applied.")).to_be_visible()
+    assert system.query(f"SELECT case_key FROM care_case WHERE case_key IN ({first_key}, {first_key + 1})") == []
+
+
+@pytest.mark.parametrize("label", ["API key", "Bearer token"])
+def test_credentials_are_not_readable_while_they_are_typed_and_no_browser_remembers_them(
+    visit: Visit, label: str
+) -> None:
+    visitor = visit()
+    visitor.open()
+    field = visitor.page.get_by_label(label)
+    expect(field).to_have_attribute("type", "password")
+    expect(field).to_have_attribute("autocomplete", "off")
+
+
+def test_the_check_names_the_index_in_the_file_wherever_the_page_cuts_it(
+    visit: Visit, first_key: int, tmp_path: Path
+) -> None:
+    """The second request has the last case only."""
+    file = tmp_path / "cases.ndjson"
+    good, bad = (json.dumps(a_case(first_key, case_Status=status)) for status in ("OPEN", "far too long"))
+    file.write_text(f"{good}\n" * 20_000 + f"{bad}\n")
+    visitor = visit()
+    visitor.sign_in()
+    visitor.choose(file)
+    visitor.check()
+    expect(visitor.page.get_by_text("1 of 20,001 items has faults.")).to_be_visible()
+    expect(visitor.page.locator(".faults .indices")).to_have_text("20000")

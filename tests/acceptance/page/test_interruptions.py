@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Request, expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
@@ -209,15 +209,19 @@ def test_a_job_is_cancelled_and_its_items_are_sent_again_each_after_the_count_wa
         visitor = visit()
         page = visitor.page
         visitor.sign_in(f"#/jobs/{job}")
+        asked = list[str]()
+        page.on("request", lambda request: asked.append(request.method))
         cancel = page.get_by_role("button", name="Cancel what is left")
-        cancel.click()
         question = page.get_by_role("dialog", name="Cancel 2 items?")
-        expect(question).to_contain_text("2 items of this job have not been applied and will be cancelled.")
-        page.keyboard.press("Enter")  # the focus is on the answer that changes nothing
-        expect(question).to_be_hidden()
+        for unchanging in ("Enter", "Escape"):  # the focus is on the answer that changes nothing
+            cancel.click()
+            expect(question).to_contain_text("2 items of this job have not been applied and will be cancelled.")
+            page.keyboard.press(unchanging)
+            expect(question).to_be_hidden()
         cancel.click()
         question.get_by_role("button", name="Cancel 2 items").click()
         expect(visitor.state()).to_have_text("Cancelling")
+        assert asked.count("DELETE") == 1
     expect(visitor.state()).to_have_text("Cancelled")
     page.get_by_role("button", name="Send 2 again").click()
     page.get_by_role("dialog", name="Send 2 items again?").get_by_role("button", name="Send 2 items again").click()
@@ -242,3 +246,42 @@ def test_a_token_that_ends_leads_back_to_the_sign_in_and_from_there_to_the_same_
     visitor.page.get_by_label("Bearer token").fill(visitor.bearer)
     visitor.page.get_by_role("button", name="Sign in").click()
     expect(visitor.page.get_by_role("heading", name="Jobs")).to_be_focused()
+
+
+def test_another_file_that_is_chosen_where_one_is_sent_once_more_is_still_accepted_once(
+    visit: Visit, first_key: int, tmp_path: Path
+) -> None:
+    visitor, keys = visit(), list[str]()
+    page = visitor.page
+
+    def note(request: Request) -> None:
+        if request.method == "PUT" and "validateOnly" not in request.url:
+            keys.append(request.headers["idempotency-key"])
+
+    page.on("request", note)
+    visitor.sign_in()
+    visitor.choose(cases_file(tmp_path, first_key, 1))
+    visitor.check()
+    visitor.send()
+    expect(visitor.state()).to_have_text("Completed")
+    page.evaluate("id => { location.hash = `#/send?again=${id}`; }", visitor.job_id())
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps([a_case(first_key + 1)]))
+    page.locator("#file").set_input_files(other)
+    visitor.check()
+    visitor.send()
+    expect(page.get_by_role("heading", name="other.json")).to_be_visible()
+    assert re.fullmatch("page-[0-9a-f]{64}", keys[-1]), "the key is that of the file"
+
+
+def test_whoever_signs_out_while_a_file_is_sent_stops_it(visit: Visit, first_key: int, tmp_path: Path) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    visitor.devtools().send("Network.emulateNetworkConditions", SLOW)
+    visitor.choose(cases_file(tmp_path, first_key, 4000, note="x" * 200))
+    page.get_by_role("button", name="Go on without a check").click()
+    visitor.send()
+    expect(page.get_by_text("KiB of 1.1 MiB")).to_be_visible()
+    with page.expect_event("requestfailed", lambda request: request.method == "PUT"):
+        page.get_by_role("button", name="Sign out").click()

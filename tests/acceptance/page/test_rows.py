@@ -133,3 +133,21 @@ def test_rows_that_are_sent_again_keep_the_lines_of_their_file(visit: Visit, sys
     row = page.get_by_role("row", name="case_Status must have at most 8 characters")
     expect(row.get_by_role("cell").nth(2)).to_have_text("3, 9")
     assert [item["line"] for item in system.result(visitor.job_id())] == [2, 3, 4, 6, 8, 9]
+
+
+@pytest.mark.parametrize(("first", "more"), [(0, 1), (1, 0)], ids=["a row more", "other rows"])
+def test_another_file_of_rows_is_noticed(
+    visit: Visit, system: System, first_key: int, tmp_path: Path, first: int, more: int
+) -> None:
+    with system.client() as client:
+        sent = client.put("/care-cases-batch", content=rows_of(first_key), headers={"Content-Type": "text/csv"})
+    job = sent.json()["job"]["jobId"]
+    system.final(job)
+    other = tmp_path / "other.csv"
+    other.write_text(rows_of(first_key + first) + f"{first_key + 6},5,false,OPEN,\r\n" * more, newline="")
+    visitor = visit()
+    visitor.sign_in(f"#/jobs/{job}")
+    visitor.page.get_by_label("The file that was sent (optional)").set_input_files(other)
+    expect(visitor.page.get_by_text("as they are in other.csv")).to_be_visible()
+    visitor.page.get_by_role("button", name="Download").click()
+    expect(visitor.alert("This is not the file that was sent as this job.")).to_be_visible()

@@ -86,3 +86,14 @@ def test_two_pages_sign_in_at_once_and_each_gets_its_own_answer(come: Callable[.
         window.get_by_role("button", name="Sign in").click()
     expect(first.page.get_by_text("Ada · demo")).to_be_visible()
     expect(other.page.get_by_text("Eve · demo")).to_be_visible()
+
+
+def test_whoever_cannot_be_signed_out_with_the_provider_is_told_to_do_that(
+    come: Callable[..., Visitor], issuer: Issuer
+) -> None:
+    issuer.faults.document = {"end_session_endpoint": None}
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    visitor.page.get_by_role("button", name="Sign out").click()
+    expect(visitor.alert("on a computer that others use, sign out there, too.")).to_be_visible()

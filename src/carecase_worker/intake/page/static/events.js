@@ -1,12 +1,12 @@
 /** Server-sent events, read by `fetch`: an EventSource could not send the credentials. */
 
-/** Yield the events of a response, as `{ name, data, id }`, until it ends. */
+/** Yield the events of a response, as `{ name, data, id }`, until it ends or breaks off. */
 export async function* eventsOf(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(() => ({ done: true })); // whoever follows them connects anew
       if (done) return;
       const texts = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
       rest = texts.pop();

@@ -33,7 +33,7 @@ export class SentItems {
     await this.lead();
     while (index >= this.#first + this.#group.length) await this.#more();
     const bytes = this.#group[index - this.#first];
-    if (!this.#format.rows && !this.#format.mapping && key !== null) requireKey(bytes, key);
+    if (!this.#format.mapping && key !== null) (this.#format.rows ? requireDigits : requireKey)(bytes, key);
     return bytes;
   }
 
@@ -56,6 +56,11 @@ export class SentItems {
     this.#first += this.#group.length;
     this.#group = value;
   }
+}
+
+/** Raise FileFault if a row has the number of another key, however it is written. */
+function requireDigits(bytes, key) {
+  if (!new TextDecoder().decode(bytes).includes(String(Math.abs(key)))) throw new FileFault(OTHER_FILE);
 }
 
 /** Raise FileFault if an item has another key than the one that was sent at its place. */

@@ -2,9 +2,10 @@
 
 import { element, fill, setText } from "../dom.js";
 import { counted, number } from "../format.js";
-import { patiently } from "../pauses.js";
+import { patiently, pause } from "../pauses.js";
 import { FaultGroups } from "./groups.js";
 
+const CONNECT_ANEW_S = 0.5;
 const NAMES = { created: "Would be created", updated: "Would be updated", unchanged: "Unchanged", failed: "Would be refused", cancelled: "Cancelled" };
 
 /** The outcomes of a dry run, counted. */
@@ -53,7 +54,7 @@ export async function whatWouldBe(api, id, { signal, onEvent, onWait }) {
     }
     return false;
   }
-  while (!(await patiently(read, { signal, onWait })));
+  while (!(await patiently(read, { signal, onWait }))) await pause(CONNECT_ANEW_S, signal);
   return { job, found };
 }
 
