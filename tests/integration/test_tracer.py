@@ -35,6 +35,13 @@ def tracing(**settings: Any) -> Iterator[tuple[OtlpTracer, Collector]]:
         tracer.close()
 
 
+@pytest.mark.parametrize("name", ["carecase", "batches of a region"])
+def test_a_span_names_its_service_as_the_settings_do(name: str) -> None:
+    with tracing(service_name=name) as (tracer, collector):
+        tracer.request("PUT", SENT).end()
+    assert {span.service for span in collector.spans} == {f"{name}-tests"}
+
+
 def recorded(ratio: float, traces: int) -> int:
     """How many of so many traces that begin here are recorded, as requests or as chunks."""
     with tracing(sample_ratio=ratio, max_spans=2 * traces) as (tracer, collector):

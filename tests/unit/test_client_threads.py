@@ -115,6 +115,10 @@ async def test_what_other_threads_used_for_a_client_that_is_alone_is_counted_wit
     assert bench.metric("", "ann") == 3
 
 
+def test_a_client_has_as_many_threads_for_its_requests_as_the_settings_say() -> None:
+    assert Threads.of_requests(IntakeSettings(request_threads_per_client=3)).share("ann").total_tokens == 3
+
+
 def test_of_a_caller_that_is_gone_nothing_is_kept() -> None:
     """Callers include the addresses of those who are not let in, of which there is no end."""
     threads = Threads(most=2, most_each=1)

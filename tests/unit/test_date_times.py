@@ -98,3 +98,11 @@ ZONES = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=ZONES))
 def test_any_time_survives_in_utc(moment: datetime) -> None:
     assert row_of(case_Start_Date=moment.isoformat())["case_Start_Date"] == moment
+
+
+@pytest.mark.parametrize("separator", ["T", "t", " "])
+def test_a_fraction_is_cut_and_not_rounded_up_to_the_next_year(separator: str) -> None:
+    """As SQL Server writes the end of a day."""
+    cases = read_valid(a_batch(a_case(case_End_Date=f"2026-12-31{separator}23:59:59.9999999Z")), RULES)
+    assert cases is not None
+    assert cases.rows(RULES)[0]["case_End_Date"] == datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)

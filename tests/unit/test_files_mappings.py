@@ -25,6 +25,35 @@ def test_every_setting_of_a_mapping_has_a_description_and_a_place_in_the_page_of
         assert name in named, name
 
 
+def test_each_default_and_each_encoding_is_that_of_the_page_of_files() -> None:
+    rows = [[cell.strip("| ") for cell in line.split(" | ")] for line in PAGE.read_text("utf-8").splitlines()]
+    described = {names: (default, text) for names, default, text in (row for row in rows if len(row) == 3)}
+    defaults = {
+        name: default.strip("`")
+        for names, (several, _) in described.items()
+        for name, default in zip(re.findall(r"`(\w+)`", names), several.split(", "), strict=False)
+        if name in FileSettings.model_fields
+    }
+    assert len(defaults) > 12
+    for name, value in FileSettings():
+        if name in defaults and name != "columns":
+            assert defaults[name] == as_the_page_writes(value), name
+    for encoding in ("utf-8", *re.findall(r"`([\w-]+)`", described["`encoding`"][1])):
+        assert FileSettings.model_validate({"encoding": encoding}).encoding == encoding
+
+
+def as_the_page_writes(value: object) -> str:
+    match value:
+        case bool() | int():
+            return str(value).lower()
+        case str():
+            return f'"{value}"'
+        case tuple() if value:
+            return f"[{', '.join(map(as_the_page_writes, value))}]"
+        case _:
+            return "none"
+
+
 def test_the_key_may_be_a_constant_and_a_last_row_is_then_no_total() -> None:
     mapping = mapped(
         columns={"r": "case_Reason"}, constants={"case_Key": 1, "carePlan_Key": 5, "do_Not_Contact": False}

@@ -103,7 +103,10 @@ WRONG = [
         [f"clients.a.files.m.skipped_lines: {WHOLE} 0 to 1000"],
     ),
     ("[clients.a.files.m]\ntrim = 'yes'", ["clients.a.files.m.trim: must be true or false"]),
-    ("[clients.a.files.m]\ndelimiter = 'a'", [f"clients.a.files.m.delimiter: {DELIMITER}"]),
+    *(
+        (f"[clients.a.files.m]\ndelimiter = {sign}", [f"clients.a.files.m.delimiter: {DELIMITER}"])
+        for sign in ("'a'", "'1'", "'\"'", "' '", '"\\u0000"', "';;'", "''")
+    ),
     ("[clients.a.files.m.columns]\nx = 5", [f"clients.a.files.m.columns: {TABLE}"]),
     ("[clients.a]\nfiles = 5", ["clients.a.files: must be a section, as [clients.a.files.NAME]"]),
     ("[clients.a.files]\nm = 5", ["clients.a.files.m: must be a section, as [clients.a.files.m]"]),

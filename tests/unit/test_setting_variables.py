@@ -1,8 +1,18 @@
 """Mistakes in the environment, each with the whole line that its writer gets: the setting, the variable."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from tests.tls import certificates
 from tests.unit.setting_mistakes import DIGESTS, WHOLE, mistakes
 
 KEY = "A" * 43 + "="
@@ -147,3 +157,22 @@ def test_what_follows_from_a_mistake_is_no_mistake_of_its_own(
 @pytest.mark.parametrize("variables", RIGHT_VARIABLES)
 def test_no_mistake_in_the_environment(tmp_path: Path, variables: dict[str, str]) -> None:
     assert mistakes(tmp_path, **variables) == []
+
+
+def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    """OpenSSL would ask the terminal, or without one its standard input, which here has the right answer."""
+    made = certificates(tmp_path / "made")
+    key = load_pem_private_key(made.key.read_bytes(), None)
+    made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")))
+    files = {"CARECASE_REDIS_CERT_FILE": str(made.certificate), "CARECASE_REDIS_KEY_FILE": str(made.key)}
+    ran = subprocess.run(
+        [sys.executable, "-c", "from carecase_worker.settings.loading import load; load()"],
+        env={**os.environ, **files},
+        input="word\n",
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    assert "redis.key_file its key in PEM, without a password" in ran.stderr
+    assert "pass phrase" not in ran.stderr

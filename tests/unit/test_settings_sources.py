@@ -82,3 +82,9 @@ def test_a_file_that_is_given_counts_before_the_one_that_is_named(
 )
 def test_what_cannot_be_shown_is_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_the_events_of_a_webhook_come_by_commas() -> None:
+    given = {"CLIENT": "c", "URL": "https://h/w", "EVENTS": "job.completed, job.cancelled"}
+    settings = load(environment={f"CARECASE_WEBHOOKS_CRM_{name}": value for name, value in given.items()})
+    assert settings.webhooks["crm"].events == ("job.completed", "job.cancelled")

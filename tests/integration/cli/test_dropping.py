@@ -1,54 +1,17 @@
-"""A file of a watched folder, sent to a service that gives the answers of a test."""
+"""A file of a watched folder, sent to a service: what it is told of, and whose fault it is if it is not applied."""
 
-import csv
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
 from tests.integration.cli.commands import Carecase
-from tests.peers import JOB, Peer, Reply, accepted, answering, items, job_reply, problem
+from tests.integration.cli.dropping import ROWS, acknowledged, applied, dropping, send
+from tests.peers import JOB, Reply, accepted, answering, items, job_reply, problem
 
-from carecase_worker.cli.sending.dropping import DropMapping, DropOptions, Dropping, Filed
-from carecase_worker.client.access import Access
-from carecase_worker.client.api import connect_to
-from carecase_worker.client.exchange.verdicts import RetryPolicy
-from carecase_worker.client.files.folder import Folder
+from carecase_worker.cli.sending.dropping import DropOptions, Filed
 from carecase_worker.errors import CallerRefused
 
-ROWS = "case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n2,5,false\n"
-OPTIONS = DropOptions(settle=0)
 SECOND = "0199c0de-0000-7000-8000-000000000002"
-
-
-@contextmanager
-def dropping(
-    place: Path, *replies: Reply, options: DropOptions = OPTIONS, database: str = "d"
-) -> Iterator[tuple[Dropping, Peer, StringIO]]:
-    """The sender of a folder's files, the service, and what the sender prints."""
-    printed, folder = StringIO(), Folder(place)
-    with answering(*replies) as peer, folder.watched():
-        access = Access(peer.url, api_key="k", token="t", database=database)
-        with connect_to(access, RetryPolicy(tries=1)) as client:
-            console = Console(file=printed, highlight=False, soft_wrap=True)
-            yield Dropping(client, folder, options, console, DropMapping.of(options)), peer, printed
-
-
-def send(one: Dropping) -> list[Filed]:
-    return [one.send(file) for file in one.folder.taken(0, 0)]
-
-
-def acknowledged(file: Path) -> list[dict[str, Any]]:
-    with file.open(newline="") as written:
-        return list(csv.DictReader(written))
-
-
-def applied() -> tuple[Reply, ...]:
-    return accepted(total=2), job_reply(total=2, created=2), items((1, 201, ""), (2, 201, ""), pages=(1, 1))
 
 
 def test_a_file_is_known_by_its_content_and_not_by_its_name(tmp_path: Path) -> None:
@@ -92,47 +55,6 @@ def test_a_file_that_is_refused_gets_an_acknowledgement_that_says_so(tmp_path: P
     assert (row["status"], row["outcome"], row["index"]) == ("400", "failed", "")
     assert row["body"].startswith("Line 2 has 2 cells"), "the status is in its own column"
     assert "a.csv: refused. 400: Line 2 has 2 cells" in printed.getvalue()
-
-
-def test_a_file_that_cannot_be_read_is_filed_away_and_keeps_no_other_from_being_sent(tmp_path: Path) -> None:
-    """Whoever runs this test may read every file, so a directory stands for one that may not be read."""
-    with dropping(tmp_path, *applied()) as (one, _, printed):
-        for name in ("a.csv", "b.csv"):
-            (tmp_path / name).write_text(ROWS)
-        unreadable, good = one.folder.taken(0, 0)
-        unreadable.unlink()
-        unreadable.mkdir()
-        assert [one.send(unreadable), one.send(good)] == [Filed.FAILED, Filed.DONE]
-    text = "cannot be read (Is a directory). Let this process read it, and put it into the folder again."
-    assert printed.getvalue().splitlines()[0] == f"a.csv: refused. {text} It is now {tmp_path / 'failed' / 'a.csv'}"
-    (row,) = acknowledged(tmp_path / "failed" / "a.csv.ack.csv")
-    assert (row["status"], row["outcome"], row["body"]) == ("400", "failed", text)
-    assert (tmp_path / "failed" / "a.csv").exists()
-
-
-def test_unreadable_files_of_one_name_are_all_kept(tmp_path: Path) -> None:
-    with dropping(tmp_path) as (one, _, _):
-        for text in ("first", "second", "third"):
-            (tmp_path / "a.csv").write_text(ROWS)
-            (unreadable,) = one.folder.taken(0, 0)
-            unreadable.unlink()
-            unreadable.mkdir()
-            (unreadable / text).touch()
-            assert one.send(unreadable) == Filed.FAILED
-    assert {kept.name for kept in (tmp_path / "failed").glob("a*.csv/*")} == {"first", "second", "third"}
-
-
-def test_a_file_that_cannot_be_read_for_now_stays_to_be_sent_again(tmp_path: Path) -> None:
-    """As on a network file system that does not respond; here the file is away for a while."""
-    (tmp_path / "a.csv").write_text(ROWS)
-    with dropping(tmp_path, *applied()) as (one, _, printed):
-        (file,) = one.folder.taken(0, 0)
-        away = file.rename(tmp_path / "a.csv.part")
-        assert one.send(file) == Filed.LATER
-        assert "a.csv: will be tried again." in printed.getvalue()
-        assert "cannot be read now (No such file or directory)" in printed.getvalue()
-        away.rename(file)
-        assert send(one) == [Filed.DONE]
 
 
 def test_what_was_wrong_with_the_options_can_be_corrected(tmp_path: Path) -> None:
@@ -300,20 +222,3 @@ def test_a_file_that_goes_in_parts_has_one_acknowledgement_with_each_row_at_its_
 def test_a_file_must_not_have_changed_for_ten_seconds_unless_somebody_says_otherwise() -> None:
     """A sender that pauses for a second or two, as over a slow network, would have half of a file sent."""
     assert DropOptions().settle == 10
-
-
-def test_a_file_that_may_not_be_read_is_filed_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tried again and again, it would keep `--once` from ever ending, and nobody would be told of it."""
-    with dropping(tmp_path) as (one, _, printed):
-        (tmp_path / "a.csv").write_text(ROWS)
-        (file,) = one.folder.taken(0, 0)
-        opened = Path.open
-
-        def refused(path: Path, *how: Any, **more: Any) -> Any:
-            if path == file:
-                raise PermissionError(13, "Permission denied")
-            return opened(path, *how, **more)
-
-        monkeypatch.setattr(Path, "open", refused)
-        assert one.send(file) == Filed.FAILED
-    assert "cannot be read (Permission denied). Let this process read it" in printed.getvalue()

@@ -90,3 +90,18 @@ def test_it_says_which_credentials_it_needs_and_can_be_turned_off(servers: Servi
     with an_intake(servers.redis_url, "off:", intake={"app_page": False}) as intake:
         for path in ("/app", "/app/", "/app/main.js", "/app/settings.json"):
             assert http_get(intake.url + path, timeout=60).status_code == 404
+
+
+def test_the_page_signs_in_where_and_for_what_the_settings_say(servers: Services) -> None:
+    issuer = "https://login.example"
+    jwt = {"algorithms": ["RS256"], "jwks_url": f"{issuer}/keys", "issuer": issuer, "audience": "care"}
+    places = {f"{name}_endpoint": f"{issuer}/{name}" for name in ("authorization", "token", "end_session")}
+    oidc = {"issuer": issuer, "client_id": "page", "audience": "care", "scopes": ["openid", "care"], **places}
+    with an_intake(servers.redis_url, "oidc:", jwt=jwt, oidc=oidc) as intake:
+        sign_in = http_get(f"{intake.url}/app/settings.json", timeout=60).json()["oidc"]
+    assert (sign_in["audience"], sign_in["scope"]) == ("care", "openid care")
+    assert sign_in["endpoints"] == {
+        "authorization": f"{issuer}/authorization",
+        "token": f"{issuer}/token",
+        "endSession": f"{issuer}/end_session",
+    }
