@@ -10,8 +10,8 @@ It is JSON:
   several is in the time of the first of them.
 - `lines`: for each line that is reached, Python or Lua, by whom, as places in `names`. A test function is there if it
   reaches the line in its own process or in one that is started for it; a file, if something does that serves several of
-  its tests; "" if that happens as a module is imported or as pytest ends. Of a line that nobody but "" reaches, a
-  constant or a table, whoever reaches other lines of its file may know more.
+  its tests, or tests of several files; "" if that happens as a module is imported or as pytest ends. Of a line that
+  nobody but "" reaches, a constant or a table, whoever reaches other lines of its file may know more.
 """
 
 import json
@@ -34,11 +34,12 @@ def write_map(results: Iterable[Result]) -> None:
     lines: defaultdict[str, defaultdict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for result in results:
         tests |= result.tests
-        data = coverage.CoverageData(str(result.data))
+        data, shared = coverage.CoverageData(str(result.data)), result.shared
         data.read()
         for source in data.measured_files():
             for line, reached_by in data.contexts_by_lineno(source).items():
-                lines[Path(source).relative_to(ROOT).as_posix()][line] |= set(reached_by)
+                users = {user for name in reached_by for user in shared.get(name, [name])}
+                lines[Path(source).relative_to(ROOT).as_posix()][line] |= users
         for statement, reached_by in result.statements.items():
             script = (SCRIPTS / f"{statement.script}.lua").relative_to(ROOT).as_posix()
             lines[script][statement.line] |= set(reached_by)

@@ -1,7 +1,8 @@
 """The part of a coverage run that is in pytest: notes of every line which test reached it.
 
 A test is written as `file::function`. What serves several tests (the import of a module, a server for a whole file) is
-written as the file alone.
+written as the file alone, and what serves several files (a running system) as `@fixture:process`; the notes say which
+files had that.
 """
 
 import json
@@ -15,7 +16,8 @@ import coverage
 import pytest
 from tests.line_coverage.lua import Statement, reached
 
-_SHARED = ("session", "package", "module", "class")
+_BY_FILES, _BY_TESTS = ("session", "package"), ("module", "class")
+"""Scopes of fixtures that several files share, and several tests of a file."""
 _VARIABLE = "REACHED_BY"
 
 
@@ -28,12 +30,16 @@ class Reached:
         self._statements: defaultdict[Statement, set[str]] = defaultdict(set)
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._failed: set[str] = set()
+        self._users: defaultdict[str, set[str]] = defaultdict(set)
+        self._shared: set[str] = set()
         self._logs: Path | None = None
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+    def pytest_runtest_protocol(self, item: pytest.Function) -> Iterator[None]:
         """Note a test, and the processes that it starts."""
         _attribute(_name(item))
+        for fixture in item.fixturenames:
+            self._users[fixture].add(_file(_name(item)))
         try:
             return (yield)
         finally:
@@ -44,8 +50,11 @@ class Reached:
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[None]:
         """Note what a fixture does and starts that others use, too."""
         before = os.environ.get(_VARIABLE, "")
-        if fixturedef.scope in _SHARED:
-            _attribute(before.partition("::")[0])
+        if fixturedef.scope in _BY_FILES:
+            self._shared.add(fixturedef.argname)
+            _attribute(_shared_name(fixturedef.argname))
+        elif fixturedef.scope in _BY_TESTS:
+            _attribute(_file(before))
         try:
             return (yield)
         finally:
@@ -67,7 +76,8 @@ class Reached:
         """Write what was noted; servers for the whole run have ended by now."""
         self._read_logs("")
         found = {f"{s.script}:{s.line}:{s.column}": sorted(tests) for s, tests in self._statements.items()}
-        notes = {"statements": found, "seconds": self._seconds, "failed": sorted(self._failed)}
+        shared = {_shared_name(fixture): sorted(self._users[fixture]) for fixture in self._shared}
+        notes = {"statements": found, "seconds": self._seconds, "failed": sorted(self._failed), "shared": shared}
         (self._place / f"{os.getpid()}.json").write_text(json.dumps(notes))
         if measured := coverage.Coverage.current():
             measured.save()
@@ -102,6 +112,15 @@ def _attribute(name: str) -> None:
 
 def _name(item: pytest.Item) -> str:
     return item.nodeid.partition("[")[0]
+
+
+def _file(name: str) -> str:
+    return name.partition("::")[0]
+
+
+def _shared_name(fixture: str) -> str:
+    """Each process of pytest has a fixture of its own, and files of its own that use it."""
+    return f"@{fixture}:{os.getpid()}"
 
 
 def _logs(directory: Path) -> Iterator[Path]:

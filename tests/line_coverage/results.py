@@ -38,6 +38,11 @@ class Result:
         """The tests that were run: how many seconds they took, and whether they passed."""
         return dict(self._notes()["tests"])
 
+    @property
+    def shared(self) -> dict[str, list[str]]:
+        """The files that had each fixture that several files share."""
+        return dict(self._notes()["shared"])
+
     def _notes(self) -> dict[str, Any]:
         return dict(json.loads((self.directory / "notes.json").read_text()))
 
@@ -68,6 +73,7 @@ def _all_notes(place: Place) -> dict[str, Any]:
     statements: defaultdict[str, set[str]] = defaultdict(set)
     seconds: defaultdict[str, float] = defaultdict(float)
     failed: set[str] = set()
+    shared: dict[str, list[str]] = {}
     for path in place.notes.iterdir():
         document = json.loads(path.read_text())
         for name, tests in document["statements"].items():
@@ -75,8 +81,10 @@ def _all_notes(place: Place) -> dict[str, Any]:
         for test, spent in document["seconds"].items():
             seconds[test] += spent
         failed |= set(document["failed"])
+        shared |= document["shared"]
     return {
         "statements": {name: sorted(tests) for name, tests in statements.items()},
+        "shared": shared,
         "tests": {test: {"seconds": round(spent, 2), "passed": test not in failed} for test, spent in seconds.items()},
     }
 

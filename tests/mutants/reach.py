@@ -89,10 +89,11 @@ class Reach:
         unmeasured = [test for test in by_import if self._measured.lacks(test)]
         effort = self._measured.effort
         own = [file for file in near if _module(mutant.path) in _names(self._root / file)]
+        nearby = {*near, *(file for file in by_import if file.startswith(STAGES[-1]))}
 
         def order(test: str) -> tuple[object, ...]:
-            """Those whose file imports the module itself, then by a helper, then the least effort."""
-            return _file(test) not in own, _file(test) not in near, effort(test), test
+            """Those whose file imports the module itself, then by a helper or the table, then the least effort."""
+            return _file(test) not in own, _file(test) not in nearby, effort(test), test
 
         reaching = sorted(filter(self._is_there, found), key=order)
         return [*filter(self._is_newer, near), *reaching, *unmeasured]
@@ -102,14 +103,16 @@ class Reach:
         return (self._root / path).stat().st_mtime > self._measured_at
 
     def _is_there(self, test: str) -> bool:
-        file, _, function = test.partition("::")
+        file, *classes, function = test.split("::") if "::" in test else (test, "")
         path = self._root / file
-        return path.exists() and (not function or f"def {function}(" in path.read_text("utf-8"))
+        if not path.exists() or not function:
+            return path.exists()
+        text = path.read_text("utf-8")
+        return f"def {function}(" in text or any(f"class {name}(" in text for name in classes)  # it may be inherited
 
     def _place(self, test: str) -> int:
         """The place of a test in its file: the last ones may end what the others share."""
-        file, _, function = test.partition("::")
-        return (self._root / file).read_text("utf-8").find(f"def {function}(")
+        return (self._root / _file(test)).read_text("utf-8").find(f"def {test.rpartition('::')[2]}(")
 
     def _near(self, path: str) -> list[str]:
         """The unit and integration tests that import a module."""

@@ -101,6 +101,19 @@ def test_a_test_that_is_gone_is_not_asked_for(root: Path) -> None:
     assert chosen(root, "return LIMIT") == [[NAMES[2]]]
 
 
+@pytest.mark.parametrize("inherits", [False, True])
+def test_a_test_of_a_class_is_there_also_if_the_class_inherits_it(root: Path, inherits: bool) -> None:
+    measure(root, {})
+    test = "tests/unit/test_add.py::TestAdding::test_f"
+    text = "class TestAdding(Promises): ...\n" if inherits else "class TestAdding:\n    def test_f(self): ...\n"
+    (root / "tests/unit/test_add.py").write_text(text)
+    document = json.loads((root / MAP).read_text()) | {"names": [test], "lines": {ADD: {"4": [0]}}}
+    (root / MAP).write_text(json.dumps(document))
+    for name in ("tests/unit/test_add.py", str(MAP)):
+        os.utime(root / name, (1, 1))
+    assert chosen(root, "return LIMIT") == [[test]]
+
+
 def test_a_file_that_was_not_measured_is_chosen_by_import(root: Path) -> None:
     measure(root, {"4": [2]}, without="tests/unit/test_a_store.py::test_c")
     assert chosen(root, "return LIMIT") == [[NAMES[2], "tests/unit/test_a_store.py"]]
