@@ -227,6 +227,7 @@ def test_bars_and_colours_are_for_terminals_that_want_them(system: System, first
     assert COLOUR.search(shown)
     plain = on_a_terminal(system, "submit", "some", NO_COLOR="1")
     assert "200 of 200" in plain
+    assert re.search(r"sending +[━╸╺]+ +[\d./]+ (?:bytes|kB) +[\d-]:", plain)
     assert not COLOUR.search(plain)
     assert not COLOUR.search(on_a_terminal(system, "status", "nonsense", NO_COLOR="1"))
     piped = run("submit", "some", cwd=system.place)

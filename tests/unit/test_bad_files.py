@@ -13,6 +13,7 @@ FAULTS = {
     b"1,5,false,a\n\n2,5,false,a,b\n": ("Line 4 has 5 cells", "Quote cells"),
     b'1,5,false,a"b\n': ('Line 2 has a quote (")', "twice"),
     b'1,5,false,"a"b\n2,5,false,c\n': ('Line 2 has a quote (")', "twice"),
+    b'1,5,false,"a\nb"c\n': ('Line 3 has a quote (")', "twice"),
     b'1,5,false,a"b\n2,5,false,c"d\n': ('Line 2 has a quote (")', "twice"),
     b'1,5,false,"x\ny"\n2,5,false,"a""b"\n3,5,false,c"d"\n': ('Line 5 has a quote (")', "twice"),
     b'1,5,false,a\n2,5,false,"b\n3,5,false,c\n': ("Line 3 begins a quoted cell that never ends", "Close the quote"),

@@ -185,6 +185,12 @@ def test_a_case_may_be_whatever_has_named_members(case: Any) -> None:
     assert encoded(case, 0) == b'{"case_Key":1}'
 
 
+@pytest.mark.parametrize("other", [5, "case_Key", [("case_Key", 1)], Series, DataClass, Named])
+def test_a_value_or_a_class_is_no_case(other: Any) -> None:
+    with pytest.raises(BatchUnreadable, match="Case 0 "):
+        encoded(other, 0)
+
+
 def test_a_row_of_a_database_is_a_case() -> None:
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row

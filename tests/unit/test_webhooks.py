@@ -220,6 +220,7 @@ def test_one_to_eight_secrets_of_24_to_64_bytes_are_taken() -> None:
     [
         "", "whsec_x", "whsec_QUJD", "a,b", secret_of(23), secret_of(65), ",".join(map(secret_of, range(24, 33))),
         secret_of(32).replace("AAAA", "AA AA", 1), secret_of(32).replace("AAAA", "AA!AA", 1),
+        secret_of(32).replace("AAAA", "AA\u00e9A", 1),
     ],
 )  # fmt: skip
 def test_a_secret_that_is_none_is_refused(secrets: str) -> None:

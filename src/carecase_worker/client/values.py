@@ -55,15 +55,17 @@ def encoded(case: Any, number: int) -> bytes:
 
 def members_of(case: Any) -> Mapping[Any, Any] | None:
     """Return the members of a mapping, CareCase, dataclass, named tuple or row; None for any other object."""
+    if isinstance(case, type):
+        return None  # it has the members of its instances, but no values
     if isinstance(case, Mapping):
         return case
     if isinstance(case, BaseModel):
         return case.model_dump(exclude_unset=True, by_alias=True)
-    if is_dataclass(case) and not isinstance(case, type):
+    if is_dataclass(case):
         return {field.name: getattr(case, field.name) for field in fields(case)}
     if hasattr(case, "_asdict"):
         return dict(case._asdict())
-    if hasattr(case, "keys") and hasattr(case, "__getitem__") and not isinstance(case, type):
+    if hasattr(case, "keys") and hasattr(case, "__getitem__"):
         return dict(case)
     return None
 

@@ -10,6 +10,9 @@ from tests.builders import a_batch, a_case
 from tests.integration.cli.commands import Carecase
 from tests.peers import JOB, Reply, accepted, answering, items, job_reply
 
+from carecase_worker.cli.sending.mappings import row_file
+from carecase_worker.client.row_files import RowFile
+
 MAPPING = 'columns = { "Case" = "case_Key", "DNC" = "do_Not_Contact" }\nconstants = { carePlan_Key = 5 }\n'
 ROWS = b"Case,DNC\n1,false\n\n2,true\n"
 CASES = [{"case_Key": 1, "do_Not_Contact": False}, {"case_Key": 2, "do_Not_Contact": True}]
@@ -92,3 +95,11 @@ def test_what_a_dry_run_would_not_apply_cannot_be_retried(carecase: Carecase, tm
         f"1 would not be applied. To see which, and why: carecase result {JOB} --failed",
         f"To correct those items in a new file: carecase failed {JOB} batch",
     ]
+
+
+@pytest.mark.parametrize("form", ["csv", "TSV", "tab", "psv", "xlsx", "xlsm", "xlsb", "xls", "ods", "parquet"])
+def test_a_file_whose_name_says_rows_is_taken_for_rows(tmp_path: Path, form: str) -> None:
+    """Of tables that cannot be read the client says what to do; as cases they would be no JSON."""
+    assert isinstance(row_file(tmp_path / f"a.{form}", None), RowFile)
+    assert isinstance(row_file(tmp_path / f"a.{form}.gz", None), RowFile)
+    assert row_file(tmp_path / f"a.{form}.json", None) is None

@@ -102,6 +102,7 @@ def test_a_client_is_told_its_own_mappings_and_the_shipped_one(intake: Intake) -
                "delimiter": None, "hasHeader": False, "skippedLines": 0, "skippedLastLines": 0}  # fmt: skip
     with intake.client() as ann, intake.client("bob") as bob:
         response = ann.get("/mappings")
+        assert response.headers["content-type"] == "application/json"
         assert response.json()["data"] == [
             shipped | {"name": "referrals", "mediaType": "text/csv", "delimiter": ";", "hasHeader": True},
             shipped | {"name": "layout", "mediaType": "text/plain"},
