@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.acceptance.page.conftest import Visit
 from tests.acceptance.page.visitors import lines_of
 from tests.acceptance.system import System
 from tests.builders import a_case
+from tests.pausing import paused_workers
 
 Packing = Callable[[list[Any]], bytes]
 FORMS: dict[str, Packing] = {
@@ -217,3 +219,31 @@ def test_the_check_names_the_index_in_the_file_wherever_the_page_cuts_it(
     visitor.check()
     expect(visitor.page.get_by_text("1 of 20,001 items has faults.")).to_be_visible()
     expect(visitor.page.locator(".faults .indices")).to_have_text("20000")
+
+
+def test_the_list_of_jobs_shows_what_becomes_of_each_while_it_is_open(
+    visit: Visit, system: System, first_key: int
+) -> None:
+    visitor = visit()
+    with paused_workers(system):
+        job = system.send([a_case(first_key)])
+        visitor.sign_in()
+        line = visitor.page.get_by_role("listitem").filter(has_text=job[-8:])
+        expect(line).to_contain_text("Queued")
+    expect(line).to_contain_text("Completed")
+
+
+def test_what_failed_for_a_reason_outside_the_items_can_be_sent_again(
+    visit: Visit, system: System, first_key: int
+) -> None:
+    job = system.send([a_case(first_key + place, case_Status="far too long") for place in range(3)])
+    system.final(job)
+    items = [
+        {"id": [{"key": "case_Key", "value": first_key + place}], "status": status, "body": "x", "index": place}
+        for place, status in enumerate((500, 503, 422))
+    ]
+    visitor = visit()
+    found: dict[str, Any] = {"data": items, "error": None, "debug": {}}
+    visitor.page.route(re.compile(r"/result\b"), lambda route: route.fulfill(status=207, json=found))
+    visitor.sign_in(f"#/jobs/{job}")
+    expect(visitor.page.get_by_role("button", name="Send 2 again")).to_be_visible()

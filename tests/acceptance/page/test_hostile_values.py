@@ -60,15 +60,18 @@ def test_whatever_the_service_says_is_shown_as_text(visit: Visit, system: System
 
 def test_a_file_is_text_whatever_its_name_and_its_cases_are(visit: Visit, first_key: int, tmp_path: Path) -> None:
     file = tmp_path / "<img src=x onerror=harmed=1>.json"
-    file.write_text(json.dumps([a_case(first_key, case_Status=f"=cmd|{MARKUP}"), {MARKUP: MARKUP}]))
+    formulas = [f"{sign}cmd|{MARKUP}" for sign in "=+-@"]
+    cases = [a_case(first_key + place, case_Status=text) for place, text in enumerate(formulas)]
+    file.write_text(json.dumps([*cases, {MARKUP: MARKUP}]))
     visitor = visit()
     visitor.sign_in()
     visitor.choose(file)
     visitor.check()
     visitor.send()
-    expect(visitor.count("Failed")).to_have_text("2")
+    expect(visitor.count("Failed")).to_have_text("5")
     expect(visitor.page.get_by_role("heading", name=file.name)).to_be_visible()
-    assert f"'=cmd|{MARKUP}" in visitor.download("csv"), "no spreadsheet takes it for a formula"
+    rows = visitor.download("csv")
+    assert [text for text in formulas if f"'{text}" not in rows] == [], "no spreadsheet takes it for a formula"
     assert is_unharmed(visitor)
 
 

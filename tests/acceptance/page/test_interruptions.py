@@ -179,6 +179,8 @@ def test_a_file_that_had_been_accepted_before_is_noticed_and_can_be_sent_once_mo
     visitor.send()
     expect(visitor.count("Updated")).to_have_text("3")
     assert visitor.job_id() not in (first, second)
+    page.evaluate("id => { location.hash = `#/send?again=${id}`; }", visitor.job_id())
+    expect(page.get_by_label("All items or none")).to_be_checked()
 
 
 def test_while_nobody_looks_at_it_the_page_asks_for_nothing(visit: Visit, system: System, first_key: int) -> None:

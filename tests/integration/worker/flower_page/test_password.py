@@ -53,7 +53,8 @@ def test_from_another_machine_its_health_needs_the_password_as_everything_does(
         assert http_get(f"{outside}/healthcheck").status_code == 401
         assert http_get(f"{outside}/healthcheck", auth=(USER, PASSWORD)).text == "OK"
         # whoever has been wrong too often is not told by the answer which password is right
-        statuses = [http_get(outside, auth=(USER, "wrong")).status_code for _ in range(4)]
+        forged = [{"x-real-ip": f"192.0.2.{number}", "x-forwarded-for": f"192.0.2.{number}"} for number in range(4)]
+        statuses = [http_get(outside, auth=(USER, "wrong"), headers=told).status_code for told in forged]
         assert statuses == [401, 401, 429, 429]
         refused = http_get(f"{outside}/metrics", auth=(USER, PASSWORD))
         assert refused.status_code == 429
