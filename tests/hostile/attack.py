@@ -104,8 +104,7 @@ class Attack:
 
     `ends` are the ways in which it ends while nothing else is done, each at least once: with these statuses, `left` or
     `cut`. One that is refused before it comes to what it attacks ends otherwise. `may_end` are others that depend on
-    who is faster. `keeps` says that Redis keeps
-    something of it, within what a client may have; else all of it goes.
+    who is faster. `keeps` says that Redis keeps something of it, within what a client may have; else all of it goes.
     """
 
     name: str

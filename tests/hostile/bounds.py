@@ -60,7 +60,7 @@ class Cost:
             f"{self.name}: {what} {is_:,.2f}, at most {most:,.2f}" for what, (is_, most) in bounds.items() if is_ > most
         ]
         ends = set(tally.ends) - set(self.attack.may_end.split())
-        if ends != set(self.attack.ends.split()):
+        if not tally.ends or ends != set(self.attack.ends.split()):
             over.append(f"{self.name}: ended by {' '.join(sorted(ends)) or 'nothing'}, not by {self.attack.ends}")
         return over
 
