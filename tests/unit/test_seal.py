@@ -228,6 +228,15 @@ def test_a_text_that_was_changed_or_cut_does_not_open() -> None:
             key.open(Kind.PAYLOAD, HERE, broken)
 
 
+def test_a_data_key_of_a_newer_version_waits_for_an_upgrade() -> None:
+    """Nobody has changed it: its items must not be answered as if somebody had."""
+    seals = Seals({"old": OLD})
+    newer = bytearray(base64.b64decode(a_sealed_job(seals)[0]))
+    newer[0] += 1
+    with pytest.raises(PayloadUnreadable, match="upgrade carecase-worker"):
+        seals.opened(base64.b64encode(newer).decode(), JOB)
+
+
 def test_a_data_key_that_was_changed_or_cut_does_not_open() -> None:
     seals = Seals({"k": OLD, "j": OLD, "l": OLD}, required=False)
     raw = base64.b64decode(a_sealed_job(seals)[0])
