@@ -36,6 +36,21 @@ FAULTS = {
     b"1,5,false,a\n\xef\xbb\xbf" + HEADER + b"2,5,false,b\n": ("Line 3 begins with a byte order mark", "by itself"),
     b"1,5,false,a\nTotal: 1,,,\n": ("Line 3 is the last one, has no case_Key", "skipped_last_lines"),
     b"1,5,false,a\n,,,Total 1\n": ("Line 3 is the last one, has no case_Key", "skipped_last_lines"),
+    **{
+        b"1,5,false,a\n%b,,,1\n" % word: ("Line 3 is the last one, has no case_Key", "skipped_last_lines")
+        for word in (
+            b"SUM",
+            b"Count",
+            b"TRAILER",
+            b"Summe",
+            b"Subtotal",
+            b"TRL",
+            b"Footer",
+            b"Records",
+            b"rows",
+            b"End of file",
+        )
+    },
 }
 
 

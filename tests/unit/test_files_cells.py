@@ -118,3 +118,11 @@ def test_date_times_of_a_mappings_form_become_iso_8601(form: str, text: str, iso
     columns = {"k": "case_Key", "d": "case_Start_Date"}
     mapping = mapped(columns=columns, date_formats=[form], constants={"carePlan_Key": 5, "do_Not_Contact": False})
     assert cases(f"k,d\n1,{text}\n".encode(), mapping) == [{**ROW, "case_Start_Date": iso}]
+
+
+def test_every_month_is_known_by_its_name() -> None:
+    names = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    fixed = {"carePlan_Key": 5, "do_Not_Contact": False}
+    mapping = mapped(columns={"k": "case_Key", "d": "case_Start_Date"}, date_formats=["%d-%b-%Y"], constants=fixed)
+    found = cases("".join(["k,d\n", *(f"1,09-{name}-2026\n" for name in names)]).encode(), mapping)
+    assert [case["case_Start_Date"] for case in found] == [f"2026-{month:02}-09T00:00:00Z" for month in range(1, 13)]
