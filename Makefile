@@ -41,9 +41,9 @@ WORKERS ?= 4
 # left to make check: what is built of the code, the tools, and the short run of make hostile, the longest file of all
 APART := tests/containers tests/packaging tests/mutants tests/acceptance/test_bench.py tests/hostile
 
-# what is compiled is kept, whatever the environment says of that: the suite starts hundreds of programs
 TESTS ?=
 
+# what is compiled is kept, whatever the environment says of that: the suite starts hundreds of programs
 test: setup ## Every test of the service, on real services; TESTS=tests/unit for some
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(APART:%=--ignore %) $(TESTS)
 

@@ -103,12 +103,13 @@ class Reach:
         return (self._root / path).stat().st_mtime > self._measured_at
 
     def _is_there(self, test: str) -> bool:
-        file, *classes, function = test.split("::") if "::" in test else (test, "")
+        file, *names = test.split("::")
         path = self._root / file
-        if not path.exists() or not function:
-            return path.exists()
+        if not path.exists():
+            return False
         text = path.read_text("utf-8")
-        return f"def {function}(" in text or any(f"class {name}(" in text for name in classes)  # it may be inherited
+        # a function, or a class that may inherit it
+        return not names or f"def {names[-1]}(" in text or any(f"class {name}(" in text for name in names[:-1])
 
     def _place(self, test: str) -> int:
         """The place of a test in its file: the last ones may end what the others share."""

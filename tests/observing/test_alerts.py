@@ -10,6 +10,7 @@ import pytest
 import redis
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
+from tests.integration.store.configuring import configured
 from tests.observing.conftest import Alerts
 from tests.observing.panels import shown, without_data
 from tests.observing.watch import BACKLOG, DEPLOYED, Watch
@@ -109,12 +110,9 @@ def test_every_query_of_a_runbook_has_data(system: System, watch: Watch, first_k
 @contextmanager
 def takes_no_writes(system: System) -> Iterator[None]:
     """Have Redis wait for a replica that is not there."""
-    with redis.Redis.from_url(system.stack["redis"]["url"]) as server:
-        server.config_set("min-replicas-to-write", 1)
-        try:
-            yield
-        finally:
-            server.config_set("min-replicas-to-write", 0)
+    url = system.stack["redis"]["url"]
+    with redis.Redis.from_url(url) as server, configured(server, min_replicas_to_write="1"):
+        yield
 
 
 def send_good_and_bad(system: System, first_key: int) -> None:

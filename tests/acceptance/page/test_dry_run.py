@@ -7,6 +7,7 @@ import pytest
 import zstandard
 from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
+from tests.acceptance.page.visitors import cases_file
 from tests.acceptance.system import System
 from tests.builders import a_case
 from tests.pausing import paused_workers
@@ -86,13 +87,11 @@ def test_it_is_offered_first_shows_what_would_become_and_applies_nothing(
 def test_each_try_is_a_new_one_and_another_target_begins_anew(
     visit: Visit, system: System, first_key: int, tmp_path: Path
 ) -> None:
-    file = tmp_path / "cases.json"
-    file.write_text(json.dumps([a_case(first_key)]))
     visitor = visit()
     page = visitor.page
     visitor.sign_in()
-    visitor.choose(file)
-    page.get_by_role("button", name="Go on without a check").click()
+    visitor.choose(cases_file(tmp_path, first_key))
+    visitor.skip_check()
     visitor.try_it()
     expect(page.get_by_text("Of 1 item, 1 would be created. Nothing was applied.")).to_be_visible()
     system.final(system.send([a_case(first_key)]))
@@ -126,12 +125,10 @@ def test_a_packed_file_that_the_browser_cannot_take_apart_is_reported_and_tried_
 def test_what_was_checked_for_one_target_is_not_sent_while_the_fields_name_another(
     visit: Visit, first_key: int, tmp_path: Path, label: str, text: str
 ) -> None:
-    file = tmp_path / "cases.json"
-    file.write_text(json.dumps([a_case(first_key)]))
     visitor = visit()
     page = visitor.page
     visitor.sign_in()
-    visitor.choose(file)
+    visitor.choose(cases_file(tmp_path, first_key))
     visitor.check()
     expect(page.get_by_role("button", name="for real")).to_be_visible()
     page.get_by_label(label).fill(text)
@@ -141,13 +138,11 @@ def test_what_was_checked_for_one_target_is_not_sent_while_the_fields_name_anoth
 
 
 def test_a_restart_while_a_file_is_tried_passes(visit: Visit, system: System, first_key: int, tmp_path: Path) -> None:
-    file = tmp_path / "cases.json"
-    file.write_text(json.dumps([a_case(first_key)]))
     visitor = visit()
     page = visitor.page
     visitor.sign_in()
-    visitor.choose(file)
-    page.get_by_role("button", name="Go on without a check").click()
+    visitor.choose(cases_file(tmp_path, first_key))
+    visitor.skip_check()
     with paused_workers(system):
         visitor.try_it()
         expect(page.get_by_text("0 of 1 item tried")).to_be_visible()

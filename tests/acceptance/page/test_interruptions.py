@@ -1,11 +1,11 @@
 """The page for jobs while something goes wrong: a slow network, a restart, a reload, a job that is stopped."""
 
-import json
 import re
 from pathlib import Path
 
 from playwright.sync_api import Request, expect
 from tests.acceptance.page.conftest import Visit
+from tests.acceptance.page.visitors import cases_file
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 from tests.pausing import paused_workers
@@ -26,12 +26,6 @@ _LIST = re.compile(r"/jobs(\?|/events)")
 """The list of jobs, and the stream that keeps it fresh."""
 
 
-def cases_file(place: Path, first_key: int, count: int, **fields: object) -> Path:
-    file = place / "cases.json"
-    file.write_text(json.dumps([a_case(first_key + number, **fields) for number in range(count)]))
-    return file
-
-
 def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped(
     visit: Visit, first_key: int, tmp_path: Path
 ) -> None:
@@ -41,7 +35,7 @@ def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped
     visitor.devtools().send("Network.emulateNetworkConditions", SLOW)
     file = cases_file(tmp_path, first_key, 4000, note="x" * 200)
     visitor.choose(file)
-    page.get_by_role("button", name="Go on without a check").click()
+    visitor.skip_check()
     visitor.send()
     bar = page.get_by_role("progressbar", name="Bytes sent")
     expect(page.get_by_text("KiB of 1.1 MiB")).to_be_visible()
@@ -179,7 +173,7 @@ def test_a_file_that_had_been_accepted_before_is_noticed_and_can_be_sent_once_mo
     visitor.send()
     expect(visitor.count("Updated")).to_have_text("3")
     assert visitor.job_id() not in (first, second)
-    page.evaluate("id => { location.hash = `#/send?again=${id}`; }", visitor.job_id())
+    visitor.choose_once_more(visitor.job_id())
     expect(page.get_by_label("All items or none")).to_be_checked()
 
 
@@ -262,14 +256,12 @@ def test_another_file_that_is_chosen_where_one_is_sent_once_more_is_still_accept
 
     page.on("request", note)
     visitor.sign_in()
-    visitor.choose(cases_file(tmp_path, first_key, 1))
+    visitor.choose(cases_file(tmp_path, first_key))
     visitor.check()
     visitor.send()
     expect(visitor.state()).to_have_text("Completed")
-    page.evaluate("id => { location.hash = `#/send?again=${id}`; }", visitor.job_id())
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps([a_case(first_key + 1)]))
-    page.locator("#file").set_input_files(other)
+    visitor.choose_once_more(visitor.job_id())
+    page.locator("#file").set_input_files(cases_file(tmp_path, first_key + 1, name="other.json"))
     visitor.check()
     visitor.send()
     expect(page.get_by_role("heading", name="other.json")).to_be_visible()
@@ -282,7 +274,7 @@ def test_whoever_signs_out_while_a_file_is_sent_stops_it(visit: Visit, first_key
     visitor.sign_in()
     visitor.devtools().send("Network.emulateNetworkConditions", SLOW)
     visitor.choose(cases_file(tmp_path, first_key, 4000, note="x" * 200))
-    page.get_by_role("button", name="Go on without a check").click()
+    visitor.skip_check()
     visitor.send()
     expect(page.get_by_text("KiB of 1.1 MiB")).to_be_visible()
     with page.expect_event("requestfailed", lambda request: request.method == "PUT"):

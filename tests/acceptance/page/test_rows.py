@@ -34,6 +34,13 @@ def rows_of(first_key: int, delimiter: str = ",") -> str:
     return text.getvalue()
 
 
+def send_rows(system: System, first_key: int) -> str:
+    """The job of such a file."""
+    with system.client() as client:
+        sent = client.put("/care-cases-batch", content=rows_of(first_key), headers={"Content-Type": "text/csv"})
+    return str(sent.json()["job"]["jobId"])
+
+
 @pytest.mark.parametrize(("name", "delimiter"), [("cases.csv", ","), ("cases.tsv", "\t")])
 def test_a_file_of_rows_is_dropped_checked_sent_and_mended_by_its_lines(
     visit: Visit, system: System, first_key: int, tmp_path: Path, name: str, delimiter: str
@@ -104,9 +111,7 @@ def test_the_check_names_the_line_of_the_file_wherever_the_page_cuts_it(visit: V
 
 
 def test_without_the_file_the_lines_are_shown_too(visit: Visit, system: System, first_key: int) -> None:
-    with system.client() as client:
-        sent = client.put("/care-cases-batch", content=rows_of(first_key), headers={"Content-Type": "text/csv"})
-    job = sent.json()["job"]["jobId"]
+    job = send_rows(system, first_key)
     system.final(job)
     visitor = visit()
     visitor.sign_in(f"#/jobs/{job}")
@@ -120,8 +125,7 @@ def test_without_the_file_the_lines_are_shown_too(visit: Visit, system: System, 
 
 def test_rows_that_are_sent_again_keep_the_lines_of_their_file(visit: Visit, system: System, first_key: int) -> None:
     with paused_workers(system), system.client() as client:
-        sent = client.put("/care-cases-batch", content=rows_of(first_key), headers={"Content-Type": "text/csv"})
-        job = sent.json()["job"]["jobId"]
+        job = send_rows(system, first_key)
         assert client.delete(f"/jobs/{job}").status_code == 202
     system.final(job)
     visitor = visit()
@@ -139,9 +143,7 @@ def test_rows_that_are_sent_again_keep_the_lines_of_their_file(visit: Visit, sys
 def test_another_file_of_rows_is_noticed(
     visit: Visit, system: System, first_key: int, tmp_path: Path, first: int, more: int
 ) -> None:
-    with system.client() as client:
-        sent = client.put("/care-cases-batch", content=rows_of(first_key), headers={"Content-Type": "text/csv"})
-    job = sent.json()["job"]["jobId"]
+    job = send_rows(system, first_key)
     system.final(job)
     other = tmp_path / "other.csv"
     other.write_text(rows_of(first_key + first) + f"{first_key + 6},5,false,OPEN,\r\n" * more, newline="")

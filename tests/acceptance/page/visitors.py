@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Locator, Page, expect
 from tests.browsers import DROPPED, Opened
+from tests.builders import a_case
 
 expect.set_options(timeout=60_000)
 
@@ -57,6 +58,13 @@ class Visitor:
         expect(self.page.get_by_role("heading", name="Send a file")).to_be_visible()
         self.page.get_by_label("Database").fill(database)
         self.page.get_by_label("Care plan (optional)").fill(care_plan)
+
+    def choose_once_more(self, job: str) -> None:
+        """Go to the view that sends the file of a job as a new batch."""
+        self.page.evaluate("job => { location.hash = `#/send?again=${job}`; }", job)
+
+    def skip_check(self) -> None:
+        self.page.get_by_role("button", name="Go on without a check").click()
 
     def check(self) -> None:
         self.page.get_by_role("button", name="Check the file").click()
@@ -114,6 +122,13 @@ def visitor_of(context: BrowserContext, url: str, client: dict[str, Any]) -> Vis
     page.on("console", note)
     page.on("pageerror", lambda error: said.append(str(error)))
     return Visitor(page, url, client["api_key"], client["bearer"], said)
+
+
+def cases_file(place: Path, first_key: int, count: int = 1, name: str = "cases.json", **fields: object) -> Path:
+    """A file of cases that all have these fields."""
+    file = place / name
+    file.write_text(json.dumps([a_case(first_key + number, **fields) for number in range(count)]))
+    return file
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

@@ -41,23 +41,6 @@ class Issuer:
         return made
 
 
-@pytest.mark.parametrize("source", ["jwks_file", "jwks_url"])
-def test_a_withdrawn_key_is_gone_once_the_keys_are_as_old_as_the_settings_say(
-    issuer: Issuer, tmp_path: Path, source: str
-) -> None:
-    file = tmp_path / "issuer.json"
-    place = {"jwks_file": file, "jwks_url": issuer.url}[source]
-    jwt = {source: place, "algorithms": ("RS256", "ES256"), "jwks_refresh_seconds": 0.001, "jwks_refetch_seconds": 300}
-    issuer.document = a_jwks(old=OLD)
-    file.write_bytes(issuer.document)
-    keys = jwks_of(JwtSettings.model_validate(jwt))
-    assert keys is not None
-    assert keys.find("old") is not None
-    issuer.document = a_jwks(new=NEW)
-    file.write_bytes(issuer.document)
-    eventually(lambda: keys.find("old") is None, what="the withdrawn key is gone")
-
-
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
     one = Issuer()
@@ -87,6 +70,23 @@ def issuer() -> Iterator[Issuer]:
     one.ended.set()
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize("source", ["jwks_file", "jwks_url"])
+def test_a_withdrawn_key_is_gone_once_the_keys_are_as_old_as_the_settings_say(
+    issuer: Issuer, tmp_path: Path, source: str
+) -> None:
+    file = tmp_path / "issuer.json"
+    place = {"jwks_file": file, "jwks_url": issuer.url}[source]
+    jwt = {source: place, "algorithms": ("RS256", "ES256"), "jwks_refresh_seconds": 0.001, "jwks_refetch_seconds": 300}
+    issuer.document = a_jwks(old=OLD)
+    file.write_bytes(issuer.document)
+    keys = jwks_of(JwtSettings.model_validate(jwt))
+    assert keys is not None
+    assert keys.find("old") is not None
+    issuer.document = a_jwks(new=NEW)
+    file.write_bytes(issuer.document)
+    eventually(lambda: keys.find("old") is None, what="the withdrawn key is gone")
 
 
 def test_keys_are_read_and_rotated(issuer: Issuer) -> None:

@@ -1,5 +1,7 @@
 /** Pauses, and what is repeated after them. */
 
+/** The seconds before a stream of events that has ended, or broken off, is connected anew. */
+export const CONNECT_ANEW_S = 0.5;
 const LONGEST_S = 15;
 
 /** Wait for some seconds. Rejects as soon as `signal` is aborted. */

@@ -1,8 +1,6 @@
 /** A value of the service that is followed: by its events where there are some, else by being read again and again. */
 
-import { pause, pauseAfter, untilHidden, untilVisible } from "./pauses.js";
-
-const READ_ANEW_S = 0.5;
+import { CONNECT_ANEW_S, pause, pauseAfter, untilHidden, untilVisible } from "./pauses.js";
 
 /**
  * Follow a value until `signal` is aborted, or `onValue` returns true: `read` it, then take its `events`, until
@@ -20,7 +18,7 @@ export async function watch({ read, events, everyS, signal, onValue, onEvent, on
       try {
         if (onValue(await read(signal))) return;
         failures = 0;
-        await pause((await followed(events, onEvent, signal)) ? READ_ANEW_S : everyS, signal);
+        await pause((await followed(events, onEvent, signal)) ? CONNECT_ANEW_S : everyS, signal);
       } catch (fault) {
         if (signal.aborted || !fault.passes) throw fault;
         const seconds = pauseAfter(fault, failures);
@@ -47,7 +45,7 @@ async function followed(events, onEvent, signal) {
     untilHidden(signal).then(() => left.abort(), () => {});
     for await (const event of stream) if (onEvent(event)) break;
   } catch {
-    signal.throwIfAborted(); // a stream that breaks off is connected anew
+    signal.throwIfAborted(); // a stream that cannot be had now is asked for anew
   } finally {
     left.abort();
   }

@@ -2,10 +2,9 @@
 
 import { element, fill, setText } from "../dom.js";
 import { counted, number } from "../format.js";
-import { patiently, pause } from "../pauses.js";
+import { CONNECT_ANEW_S, patiently, pause } from "../pauses.js";
 import { FaultGroups } from "./groups.js";
 
-const CONNECT_ANEW_S = 0.5;
 const NAMES = { created: "Would be created", updated: "Would be updated", unchanged: "Unchanged", failed: "Would be refused", cancelled: "Cancelled" };
 
 /** The outcomes of a dry run, counted. */
