@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import Engine
 from tests.builders import a_case
-from tests.integration.targets.databases import raising, refusing
+from tests.integration.targets.databases import BAD, raising, refusing
 from tests.integration.targets.refusals.spoiling import CASES, apply, run, spoiled
 
+from carecase_worker.cases.outcomes import Kind
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.upsert import ComparableUpsert
 
@@ -67,6 +68,18 @@ def test_a_connection_that_ends_is_the_databases(engine: Engine, upsert: Compara
     with spoiled(engine, *ending), pytest.raises(TargetFailure) as failure:
         apply(engine, upsert, *CASES, attempts=attempts)
     assert failure.value.kind is FailureKind.AWAY
+
+
+def test_an_item_that_was_judged_shows_that_the_database_answers_for_each(
+    engine: Engine, upsert: ComparableUpsert
+) -> None:
+    """One item violates a constraint, and all others, any that is tried for comparison too, meet another fault."""
+    judging = f"IF NEW.case_key = {BAD} THEN {raising('23514')} ELSE {raising('57P03')} END IF;"
+    with spoiled(engine, *refusing(judging, when="true")):
+        outcomes = apply(engine, upsert, a_case(BAD), a_case(1))
+        assert [outcome.kind for outcome in outcomes] == [Kind.CONFLICT, Kind.REFUSED]
+        with pytest.raises(TargetFailure):
+            apply(engine, upsert, a_case(1), a_case(2))
 
 
 def test_updates_that_no_case_gets_past_are_the_databases_though_it_takes_new_cases(

@@ -1,10 +1,11 @@
 """A batch that is bad costs the others of its group nothing but a second transaction."""
 
 from itertools import count
+from typing import Any
 
 from structlog.testing import capture_logs
 from tests.builders import a_case
-from tests.integration.worker.attempts import SteppedStore, an_applier, attempt
+from tests.integration.worker.attempts import SteppedStore, SteppedTargets, an_applier, attempt
 from tests.integration.worker.groups.small_batches import Accepted, Steps, Transactions
 
 from carecase_worker.batches.chunking import ChunkRef
@@ -19,7 +20,7 @@ from carecase_worker.cases.outcomes import (
 )
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.store.job import State
-from carecase_worker.worker.attempts.group import members_of, run_group
+from carecase_worker.worker.attempts.group import Member, members_of, run_group
 
 
 def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transaction(accepted: Accepted) -> None:
@@ -85,12 +86,34 @@ def test_while_the_store_is_away_what_goes_alone_is_left_for_the_sweep(accepted:
     assert [accepted.outcomes_of(job) for job in strict] == [[NOT_APPLIED, OTHER_CARE_PLAN]] * 3
 
 
+def leased(accepted: Accepted, *jobs: str) -> list[Member]:
+    """Batches that are made a group, whether or not the job store would have made one of them."""
+    refs = [ChunkRef(job, 0) for job in jobs]
+    return members_of(tuple((ref, accepted.store.leases.claim(ref, "worker")) for ref in refs))
+
+
 def test_a_dry_run_among_others_is_rolled_back_nevertheless(accepted: Accepted) -> None:
     """The job store puts none into a group; whoever does must not have it applied."""
     usual, dry_run = accepted.accept(a_case(1)), accepted.accept(a_case(2), dry_run=True, weight=0)
-    refs = [ChunkRef(job, 0) for job in (usual, dry_run)]
-    members = members_of(tuple((ref, accepted.store.leases.claim(ref, "worker")) for ref in refs))
+    members = leased(accepted, usual, dry_run)
     assert len(members) == 2
     run_group(an_applier(accepted.store, accepted.targets, "worker", lambda _: False), members)
     assert (accepted.outcomes_of(usual), accepted.outcomes_of(dry_run)) == ([CREATED], [WOULD_CREATE])
     assert accepted.targets.rows("SELECT case_key FROM care_case") == [(1,)]
+
+
+def test_a_batch_of_another_database_among_others_goes_to_its_own(accepted: Accepted) -> None:
+    """The job store puts none into a group; whoever does must not have it applied elsewhere."""
+    accepted.store.leases.settle("other", 0)
+    jobs = [accepted.accept(a_case(1)), accepted.accept(a_case(2), database="other"), accepted.accept(a_case(3))]
+    members = leased(accepted, *jobs)
+    asked: list[str] = []
+
+    class Asked(SteppedTargets):
+        def writer(self, database: str) -> Any:
+            asked.append(database)
+            return super().writer(database)
+
+    run_group(an_applier(accepted.store, Asked(accepted.targets.url), "worker", lambda _: False), members)
+    assert asked == ["demo", "other"]
+    assert [accepted.outcomes_of(job) for job in jobs] == [[CREATED]] * 3
