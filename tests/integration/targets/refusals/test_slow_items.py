@@ -1,18 +1,25 @@
 """An item that takes too long is refused once others were fast; a slow database, or a lock, costs no other item."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
-from tests.builders import a_case
+from tests.builders import a_batch, a_case, a_lease
 from tests.integration.targets.databases import BAD, raising, refusing
 from tests.integration.targets.refusals.spoiling import ALL_BUT_THE_BAD, CASES, apply, attempted, hasty, run, spoiled
 
+from carecase_worker.batches.chunking import Chunk
 from carecase_worker.cases.outcomes import CREATED, REFUSED, UPDATED
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
 from carecase_worker.targets.dialects.upsert import ComparableUpsert
+from carecase_worker.targets.writing.applying import sift
+from carecase_worker.targets.writing.sifting import Findings
+from carecase_worker.worker.attempts.planning import plan_chunk
 
 SLOW_STATES = ("40001", "40P01", "55P03", "57014")
 
@@ -67,6 +74,19 @@ def test_a_database_that_is_slow_for_every_item_blames_none(engine: Engine, upse
             with pytest.raises(TargetFailure) as failure:
                 apply(limited, upsert, *CASES, attempts=attempts, longest=timedelta(seconds=0.5))
             assert failure.value.kind is FailureKind.TOO_SLOW
+
+
+@pytest.mark.parametrize("attempts", [0, 1], ids=["usual", "slow"])
+def test_an_attempt_whose_time_is_over_asks_the_database_for_nothing_more(
+    engine: Engine, upsert: ComparableUpsert, attempts: int
+) -> None:
+    """The time went elsewhere, as in a process that was stopped for a while, so that no statement took too long."""
+    plan = replace(plan_chunk(Chunk(0, len(CASES), a_batch(*CASES)), a_lease(uuid4())), attempts=attempts)
+    with spoiled(engine), engine.begin() as connection:
+        with pytest.raises(TargetFailure) as failure:
+            sift(connection, upsert, plan, Findings(until=monotonic(), time_s=10))
+        assert failure.value.kind is FailureKind.TOO_SLOW
+        assert connection.execute(text("SELECT count(*) FROM care_case")).scalar_one() == 0
 
 
 def test_a_chunk_of_slow_items_that_come_in_time_is_applied(engine: Engine) -> None:
