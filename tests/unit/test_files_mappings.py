@@ -162,6 +162,7 @@ GOOD = {"case_Key": "1", "carePlan_Key": "2", "do_Not_Contact": "3"}
         ({"columns": {"a": "case_Key", "b": "case_Key"}}, "columns", "comes twice"),
         ({"columns": {"a": "case_Key"}}, "columns", "no carePlan_Key, which every case needs"),
         ({"fixed": GOOD, "columns": ["case_Key"]}, "fixed", "set one of them"),
+        ({"fixed": {"case_Kay": "1"}}, "fixed", "did you mean case_Key?"),
         ({"fixed": GOOD | {"case_ID": "9-8"}}, "fixed", "the first not above the last"),
         ({"fixed": GOOD | {"case_ID": "0-8"}}, "fixed", "from 1"),
         ({"constants": {"case_Priority": True}}, "constants", "of the type int32"),

@@ -115,6 +115,20 @@ def test_past_the_deadline_the_items_get_503_but_for_those_that_were_wrong_anywa
     assert cases_in(targets) == 0
 
 
+def test_the_attempt_that_gives_up_closes_the_connections_as_each_that_failed_before_it(
+    store: Stores, targets: SteppedTargets, elapse: Elapse
+) -> None:
+    closed: list[str] = []
+
+    class Closed(SteppedTargets):
+        def disconnect(self, database: str) -> None:
+            closed.append(database)
+            super().disconnect(database)
+
+    given_up(Closed(targets.url, fails_at(AWAY, FailureKind.AWAY)), admit(store, *CASES), elapse)
+    assert closed == ["demo"] * 3
+
+
 def test_items_that_were_answered_with_503_are_not_applied_later(
     store: Stores, targets: SteppedTargets, elapse: Elapse
 ) -> None:
