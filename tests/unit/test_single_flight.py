@@ -7,6 +7,7 @@ from itertools import count
 from threading import Event, get_ident
 
 import pytest
+from anyio.to_thread import current_default_thread_limiter, run_sync
 
 from carecase_worker.intake.limits.single_flight import SingleFlight
 
@@ -85,3 +86,22 @@ def test_it_is_kept_as_long_as_is_said(kept: timedelta) -> None:
         return [await flight() for _ in range(3)]
 
     assert asyncio.run(asked()) == ([0, 1, 2] if not kept else [0, 0, 0])
+
+
+def test_it_is_made_while_all_threads_of_the_callers_are_taken() -> None:
+    go_on = Event()
+
+    async def asked() -> int:
+        limiter = current_default_thread_limiter()
+        limiter.total_tokens = 1
+        async with asyncio.TaskGroup() as tasks:
+            taken = tasks.create_task(run_sync(go_on.wait, 60))
+            while limiter.available_tokens:
+                await asyncio.sleep(0)
+            try:
+                return await asyncio.wait_for(SingleFlight(lambda: 7, KEPT)(), 30)
+            finally:
+                assert not taken.done()
+                go_on.set()
+
+    assert asyncio.run(asked()) == 7
