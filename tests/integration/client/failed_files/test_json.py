@@ -22,11 +22,12 @@ JSON_ITEMS = [b'{"case_Key": 1}', b'{"case_Key":\n 2, "x": "\xc3\xa4"}', b"5", b
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
 @pytest.mark.parametrize("is_body", [True, False])
 def test_items_of_json_are_written_with_members_that_say_why(tmp_path: Path, packed: str, is_body: bool) -> None:
-    file, body = tmp_path / f"cases.json{packed}", b" [ " + b" ,\n".join(JSON_ITEMS) + b"]"
+    sent = [*JSON_ITEMS, b'"\xff"']
+    file, body = tmp_path / f"cases.json{packed}", b" [ " + b" ,\n".join(sent) + b"]"
     packers: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}
     file.write_bytes(packers[packed](body))
-    original = original_of(file, job_of(body if is_body else array_of(JSON_ITEMS), 5))
-    written = write_failed(original, failed(1, 2, 3), usual_path(file), TO_BE_MENDED)
+    original = original_of(file, job_of(body if is_body else array_of(sent), 6))
+    written = write_failed(original, failed(1, 2, 3, 5), usual_path(file), TO_BE_MENDED)
     notes = {"_status": 422, "_reason": FAULT}
     assert (written.path.name, json.loads(written.path.read_bytes())) == (
         "cases.failed.json",
@@ -34,6 +35,7 @@ def test_items_of_json_are_written_with_members_that_say_why(tmp_path: Path, pac
             {"case_Key": 2, "x": "ä", "_index": 1, **notes},
             {"_index": 2, **notes, "_item": "5"},
             {"_index": 3, **notes},
+            {"_index": 5, **notes, "_item": '"\ufffd"'},
         ],
     )
     assert written.reasons is None
