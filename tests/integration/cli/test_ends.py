@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from carecase_worker.cli.ending import ended
+from carecase_worker.cli.ending import ended, plain_console
 from carecase_worker.errors import CareCaseError, SettingsError
 
 
@@ -53,6 +53,16 @@ def test_each_end_has_its_status_and_its_line(
 ) -> None:
     assert ended(command) == status
     assert capsys.readouterr() == ("", line)
+
+
+@pytest.mark.parametrize("stderr", [False, True])
+def test_a_line_on_a_terminal_is_the_text_and_nothing_else(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stderr: bool
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    text = f"Job 12 of 'demo' is [b]not[/b] :cat: at 0:10, None, https://127.0.0.1/ {'long ' * 100}."
+    plain_console(stderr=stderr).print(text)
+    assert capsys.readouterr()[stderr] == f"{text}\n"
 
 
 def test_the_notes_of_an_error_are_told_below_it(capsys: pytest.CaptureFixture[str]) -> None:
