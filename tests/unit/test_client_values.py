@@ -138,6 +138,18 @@ def test_what_cannot_be_sent_is_named_by_case_field_and_type(value: Any, words: 
     assert words in str(raised.value)
 
 
+@pytest.mark.parametrize("error", [TypeError, ValueError, OverflowError, RecursionError])
+def test_a_value_that_fails_to_convert_is_named_alike(error: type[Exception]) -> None:
+    class Failing:
+        def __float__(self) -> float:
+            raise error
+
+    with pytest.raises(
+        BatchUnreadable, match="^Case 3, case_Score: a value of type .*Failing cannot be written as JSON"
+    ):
+        encoded({"case_Key": 1, "case_Score": Failing()}, 3)
+
+
 def test_a_value_that_contains_itself_is_reported() -> None:
     endless: list[Any] = []
     endless.append(endless)

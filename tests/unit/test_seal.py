@@ -77,11 +77,11 @@ def test_what_was_sealed_before_there_were_data_keys_is_read_for_ever() -> None:
         a_key(Seals({"new": NEW}, required=False), "").open(Kind.PAYLOAD, HERE, RECORDED_16)
 
 
-@pytest.mark.parametrize("size", [1, 5, 6, 20, 40])
-def test_what_was_cut_of_what_was_sealed_before_there_were_data_keys_does_not_open(size: int) -> None:
-    seals = Seals({"new": NEW, "2026": OLD}, required=False)
-    with pytest.raises(PayloadUnreadable):
-        a_key(seals, "").open(Kind.PAYLOAD, HERE, RECORDED_16[:size])
+def test_what_was_cut_of_what_was_sealed_before_there_were_data_keys_does_not_open() -> None:
+    key = a_key(Seals({"new": NEW, "2026": OLD}, required=False), "")
+    for size in range(1, len(RECORDED_16)):
+        with pytest.raises(PayloadUnreadable):
+            key.open(Kind.PAYLOAD, HERE, RECORDED_16[:size])
 
 
 def test_a_job_without_a_data_key_has_none_to_be_wrapped_anew() -> None:

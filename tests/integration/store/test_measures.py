@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 
 import pytest
+import redis
 from tests.builders import a_new_job
 from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import JobSettings, RedisSettings
-from carecase_worker.store.job import COUNTS
+from carecase_worker.store.job import COUNTS, State
 from carecase_worker.store.operations.claims import ChunkResult, RetryLater
 from carecase_worker.store.queries.measures import DURATION_BOUNDS_MS, JobMeasures
 from carecase_worker.telemetry import HistogramSample, MetricSample
@@ -132,3 +133,19 @@ def test_leases_that_end_and_chunks_that_are_taken_back_are_counted(
 def test_the_limits_of_the_backlog_are_named(measures: JobMeasures) -> None:
     assert values(measures, "carecase_backlog_max_jobs") == {"": 7}
     assert values(measures, "carecase_backlog_max_bytes") == {"": 9}
+
+
+def test_a_job_that_an_earlier_version_accepted_is_measured_from_its_place_in_the_order(
+    store: Stores, raw_redis: redis.Redis, measures: JobMeasures
+) -> None:
+    """Its record has no moment of acceptance; places are milliseconds of the same clock."""
+    chunk = admitted(store)
+    raw_redis.hdel(store.keys.job(chunk.job_id), "accepted_us")
+    job = store.jobs.job(chunk.job_id)
+    lease = store.leases.claim(chunk, "a").lease
+    assert lease is not None
+    assert lease.accepted_at == datetime.fromtimestamp(job.seq / 1000, UTC)
+    store.leases.complete(chunk, DONE)
+    assert store.jobs.job(chunk.job_id).state is State.COMPLETED
+    for name in ("carecase_job_wait_seconds", "carecase_job_seconds"):
+        assert sum(count for _, count in filled(measures, name)) == 1
