@@ -1,0 +1,57 @@
+"""The page for jobs: pages of the list are turned one by one, and a job is shown as it is, without its outcomes."""
+
+from playwright.sync_api import Request, expect
+from tests.acceptance.page.conftest import Visit
+from tests.acceptance.system import System
+from tests.builders import a_case
+from tests.pausing import paused_workers
+
+
+def test_pages_of_the_list_are_turned_one_by_one(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    total = '{"TotalCount": 60, "PageSize": 25, "CurrentPage": 1, "TotalPages": 3}'
+    answer = {"data": [], "error": None, "debug": {}}
+    page.route("**/jobs?*", lambda route: route.fulfill(json=answer, headers={"x-pagination": total}))
+    visitor.open("#/jobs?state=failed")
+    for name, number in (("Older", 2), ("Older", 3), ("Newer", 2), ("Newer", 1)):
+        with page.expect_request("**/jobs?*") as asked:
+            page.get_by_role("link", name=name).click()
+        expect(page.get_by_text(f"Page {number} of 3")).to_be_visible()
+        assert f"page={number}" in asked.value.url
+    expect(page.get_by_role("link", name="Newer")).to_have_count(0)
+
+
+def test_the_moments_of_a_job_are_shown_each_as_what_it_is(visit: Visit, system: System, first_key: int) -> None:
+    job = system.final(system.send([a_case(first_key)]))
+    visitor = visit()
+    visitor.sign_in(f"#/jobs/{job['jobId']}")
+    expect(visitor.state()).to_have_text("Completed")
+    for name, member in (
+        ("Accepted", "submittedAt"),
+        ("Started", "startedAt"),
+        ("Finished", "finishedAt"),
+        ("Result is kept until", "expiresAt"),
+    ):
+        row = visitor.page.locator(".details div", has=visitor.page.get_by_text(name, exact=True))
+        expect(row.locator("time")).to_have_attribute("datetime", job[member])
+
+
+def test_a_job_is_watched_without_its_outcomes(visit: Visit, system: System, first_key: int) -> None:
+    """They hold what was sent, and each reading of them is recorded."""
+    visitor, asked = visit(), list[str]()
+
+    def note(request: Request) -> None:
+        if "/jobs/" in request.url:
+            asked.append(request.url)
+
+    with paused_workers(system):
+        job = system.send([a_case(first_key)])
+        visitor.page.on("request", note)
+        with visitor.page.expect_request(f"**/jobs/{job}/events*"):
+            visitor.sign_in(f"#/jobs/{job}")
+    expect(visitor.state()).to_have_text("Completed")
+    watching = [url for url in asked if "/events" in url]
+    assert watching
+    assert [url for url in watching if "outcomes=false" not in url] == []
