@@ -80,3 +80,16 @@ def test_turns_of_a_loop_that_is_sent_to_count_while_nothing_waits() -> None:
 def test_a_worker_is_ready_if_broker_and_job_store_answered_lately() -> None:
     assert faults(Signs(heard=99.0, reached=99.0), 100.0) == {"broker": "ok", "redis": "ok"}
     assert faults(Signs(heard=70.0), 100.0) == {"broker": "has not answered for 30 s", "redis": "has not answered yet"}
+
+
+def test_the_monitor_says_at_any_time_what_has_not_answered_by_then_and_since_when(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    signs = Signs()
+    monitor = Monitor(signs, PATIENCE, PATIENCE, lambda: True)
+    began = monotonic()
+    signs.heard, signs.reached = began + 10, began + 30
+    monkeypatch.setattr("carecase_worker.worker.health.monitor.monotonic", lambda: began + 30)
+    assert monitor.checks() == faults(signs, began + 30) != faults(signs, began)
+    heard = {sample.name: sample.value for sample in monitor.samples()}["carecase_worker_heard_seconds"]
+    assert heard == pytest.approx(20)

@@ -15,7 +15,9 @@ from carecase_worker.settings.model import RedisSettings, Settings
 from carecase_worker.settings.urls.services import redis_url
 from carecase_worker.store.redis.connection import connect, redis_errors
 
-_QUIET_S = 5.0
+QUIET_S = 5.0
+"""Seconds of silence after which the broker is pinged; after twice as many, a broker that has not answered is away."""
+
 _UNREADABLE = (ValueError, TypeError, LookupError, RecursionError)
 
 Event = dict[str, Any]
@@ -45,7 +47,7 @@ def listen(settings: RedisSettings, broker_prefix: str, setting: str) -> Iterato
         channel.psubscribe(f"{broker_prefix}/{number}.celeryev/*")
         asked = True  # the answer to the subscription is awaited
         while True:
-            message = cast("dict[str, Any] | None", channel.get_message(timeout=_QUIET_S))
+            message = cast("dict[str, Any] | None", channel.get_message(timeout=QUIET_S))
             if message is None and asked:
                 raise StoreUnavailable("the broker does not answer")
             asked = message is None

@@ -119,12 +119,17 @@ def run_worker(settings: Settings) -> int:
     return monitor.exit_status or int(worker.exitcode or 0)
 
 
-def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Monitor, WorkerMetrics]:
-    """Start the monitor and its HTTP server, before the pool and the broker connection. Raises SettingsError."""
+def monitor_of(settings: Settings, signs: Signs) -> Monitor:
+    """Return the monitor of a worker with these settings."""
     ask = partial(takes_connections, settings.broker_url, _CONNECTS_WITHIN)
     grace = settings.worker.chunk_deadline + _STOPS_WITHIN
     # a worker with all its processes busy may ask the broker for nothing for as long as an attempt takes
-    monitor = Monitor(signs, max(settings.worker.stuck_after, grace), grace, ask)
+    return Monitor(signs, max(settings.worker.stuck_after, grace), grace, ask)
+
+
+def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Monitor, WorkerMetrics]:
+    """Start the monitor and its HTTP server, before the pool and the broker connection. Raises SettingsError."""
+    monitor = monitor_of(settings, signs)
     metrics = metrics_of(settings, schemas, monitor.samples)
     serve_health(HealthPages(monitor, metrics.exposition), settings.worker)
     Repeated(_guarded(monitor.once), lambda: None, _MONITOR_S).start()

@@ -1,4 +1,4 @@
-"""The page for jobs: what is chosen beside a file goes with it and into its key, and comes back to be sent once more."""
+"""The page for jobs: what is chosen beside a file goes with it and into its key, and comes back when that is resent."""
 
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """The page for jobs: pages of the list are turned one by one, and a job is shown as it is, without its outcomes."""
 
+from typing import Any
+
 from playwright.sync_api import Request, expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.system import System
@@ -12,7 +14,7 @@ def test_pages_of_the_list_are_turned_one_by_one(visit: Visit) -> None:
     page = visitor.page
     visitor.sign_in()
     total = '{"TotalCount": 60, "PageSize": 25, "CurrentPage": 1, "TotalPages": 3}'
-    answer = {"data": [], "error": None, "debug": {}}
+    answer: dict[str, Any] = {"data": [], "error": None, "debug": {}}
     page.route("**/jobs?*", lambda route: route.fulfill(json=answer, headers={"x-pagination": total}))
     visitor.open("#/jobs?state=failed")
     for name, number in (("Older", 2), ("Older", 3), ("Newer", 2), ("Newer", 1)):

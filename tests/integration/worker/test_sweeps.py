@@ -102,6 +102,20 @@ def test_chunks_whose_notifications_still_wait_are_notified_for_again_a_few_at_a
         assert notifier.waiting("demo") == waiting
 
 
+def test_what_waits_of_one_database_does_not_hold_up_the_notifications_for_another(
+    store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
+) -> None:
+    for _ in range(40):
+        admit(store, "demo")
+    elapse(MINUTE)
+    sweep.once()
+    for _ in range(30):
+        admit(store, "other")
+    elapse(MINUTE)
+    sweep.once()
+    assert [notifier.waiting(name) for name in ("demo", "other")] == [50, 30]
+
+
 def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
     store: Stores, notifier: Notifier, sweep: Sweep, elapse: Elapse
 ) -> None:

@@ -1,5 +1,6 @@
 """Turns of webhooks in a worker: how many at once, who comes first, and what a failure holds up."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -131,6 +132,21 @@ def test_a_receiver_that_asks_for_a_pause_is_not_asked_by_the_next_event(make: C
     delivery.once()
     ended(delivery)
     assert sorted(posted.urls) == ["a", "a", "b"]
+
+
+def test_an_attempt_that_takes_all_its_time_is_noted(make: Callable[[Posted], Scene]) -> None:
+    """Its lease lasts longer than the attempt may; else a silent receiver would be asked for ever without a pause."""
+    posted = Posted(SILENT)
+    scene = make(posted)
+    delivery = scene.delivery("a")
+    delivery = replace(delivery, settings=DeliverySettings.model_validate({"timeout_seconds": 1}))
+    delivery.once()
+    assert posted.sent.wait(60)
+    time.sleep(1.2)  # the receiver says nothing for longer than an attempt may take
+    posted.allowed.set()
+    ended(delivery)
+    state = scene.outbox.state("a")
+    assert (state.attempts_failed, state.failing_since is not None) == (1, True)
 
 
 @pytest.mark.parametrize(("reply", "attempts"), [(SILENT, 1), (REFUSED, 3)])

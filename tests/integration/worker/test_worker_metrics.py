@@ -2,11 +2,15 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import pytest
 from billiard.process import current_process
+from tests.tls import certificates
 
 from carecase_worker.errors import FailureKind
 from carecase_worker.settings.loading import load
@@ -115,3 +119,10 @@ def test_the_number_of_series_is_fixed_by_the_configuration() -> None:
     assert set(values_of(worker)) == before
     kinds = len(FailureKind) + 1
     assert len([name for name in before if name.startswith("carecase_chunk_attempts")]) == kinds * len(DATABASES)
+
+
+def test_a_worker_shows_when_the_certificates_end_by_which_it_reaches_redis(tmp_path: Path) -> None:
+    files = certificates(tmp_path / "tls")
+    shown = values_of(metrics_of(load(environment={"CARECASE_REDIS_CA_FILE": str(files.ca)})))
+    ends = shown['carecase_certificate_expiry_timestamp_seconds{setting="redis.ca_file"}']
+    assert ends == pytest.approx(time.time() + 86_400, abs=3_600)

@@ -1,13 +1,15 @@
 """Flower starts with a broker that is fit for it and a password that a browser can send, or says what is wrong."""
 
 import subprocess
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
 from tests.integration.worker.flower_page.page import COMMAND, PASSWORD, running
 from tests.ports import free_port
-from tests.posing import VALKEY, posing_as
+from tests.posing import VALKEY, passing_on, posing_as
 from tests.services import Services
 
 from carecase_worker.errors import StoreUnavailable
@@ -61,6 +63,25 @@ def test_a_broker_that_is_away_is_called_so_and_by_its_setting(variables: tuple[
     text = f"^the broker cannot be reached; check that Redis runs, and {setting}$"
     with pytest.raises(StoreUnavailable, match=text):
         next(listen(flower_redis(settings), settings.broker.prefix, setting_of_broker(settings)))
+
+
+def test_a_broker_that_says_nothing_any_more_is_noticed(monkeypatch: pytest.MonkeyPatch, servers: Services) -> None:
+    """Its connection is dead at the other end: nothing comes, not even an answer to a ping."""
+    monkeypatch.setattr("carecase_worker.flower.task_events.QUIET_S", 2)
+    is_alive, page = Event(), urlsplit(servers.flower_redis_url)
+    is_alive.set()
+
+    def passed(piece: bytes) -> bytes:
+        return piece if is_alive.is_set() else b""
+
+    with passing_on(page.port or 0, passed) as port:
+        url = f"redis://{page.username}:{page.password}@127.0.0.1:{port}/0"
+        settings = load(environment={"CARECASE_REDIS_URL": url, "CARECASE_FLOWER_BROKER_URL": url})
+        events = listen(flower_redis(settings), settings.broker.prefix, setting_of_broker(settings))
+        assert [next(events), next(events)] == [[], []], "quiet, and it has answered a ping"
+        is_alive.clear()
+        with pytest.raises(StoreUnavailable, match="the broker does not answer"):
+            list(islice(events, 3))
 
 
 @pytest.mark.parametrize(

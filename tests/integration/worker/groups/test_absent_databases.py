@@ -13,6 +13,7 @@ from tests.integration.worker.attempts import an_applier, attempt, fails_at, not
 from tests.integration.worker.groups.small_batches import DAY, SECOND, Accepted, Elapse, Transactions
 
 from carecase_worker.cases.outcomes import (
+    CANCELLED,
     CREATED,
     NOT_APPLIED,
     OTHER_CARE_PLAN,
@@ -58,7 +59,7 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
 
 
 def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse: Elapse) -> None:
-    """Its database was away for a day, answered another batch, and is away again."""
+    """Its database was away for a day, answered another batch, and is away again; one was cancelled by then."""
     late = [accepted.accept(a_case(key)) for key in range(3)]
 
     accepted.targets.step = fails_at("before write", FailureKind.AWAY)
@@ -69,8 +70,9 @@ def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse:
     another = accepted.accept(a_case(9))
     accepted.attempt("probe", accepted.jobs.index(another))
     accepted.targets.step = fails_at("before write", FailureKind.AWAY)
+    accepted.store.jobs.cancel(late[1])
     assert accepted.attempt() == "kept"
-    assert [accepted.outcomes_of(job) for job in late] == [[UNAVAILABLE]] * 3
+    assert [accepted.outcomes_of(job) for job in late] == [[UNAVAILABLE], [CANCELLED], [UNAVAILABLE]]
     assert accepted.store.workload.due_count("demo") == 0
 
 
