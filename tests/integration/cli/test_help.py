@@ -35,4 +35,5 @@ def test_each_command_argument_and_option_has_a_description(carecase: Carecase) 
         for name, text in listed(page, section).items()
     }
     assert len(described) > 100
+    assert {name for name in described if name.startswith(" -")} == {" --version", " --help"}
     assert [name for name, text in described.items() if not text.partition("[default:")[0].strip()] == []

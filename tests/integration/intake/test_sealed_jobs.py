@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from structlog.testing import capture_logs
 from tests.builders import a_batch, a_case
 from tests.integration.intake.intakes import Intake, an_intake
 from tests.services import Services
@@ -203,10 +204,13 @@ def test_of_a_job_whose_record_was_changed_nothing_is_shown(intake: Intake, raw:
         refused = response_of(intake, hand.mine, path)
         assert (refused.status_code, refused.json()["data"]) == (500, None)
         assert refused.json()["error"]["type"] == "urn:carecase:problem:seal-broken"
-    with intake.client() as client:
+    with intake.client() as client, capture_logs() as logs:
         listed = [one["jobId"] for one in client.get("/jobs").json()["data"]]
     assert hand.mine not in listed
     assert hand.other in listed
+    (line, *_) = [line for line in logs if line["event"] == "job left out of a list"]  # each look at the list
+    assert (line["job_id"], line["log_level"]) == (hand.mine, "error")
+    assert line["reason"]
 
 
 def test_a_job_is_shown_to_nobody_to_whom_another_hand_gave_it(intake: Intake, raw: Any) -> None:
