@@ -233,17 +233,20 @@ def test_the_list_of_jobs_shows_what_becomes_of_each_while_it_is_open(
     expect(line).to_contain_text("Completed")
 
 
+@pytest.mark.parametrize(
+    ("statuses", "again"), [((500, 503, 422), 2), ((503, 424, 424), 3)], ids=["each by itself", "all or none"]
+)
 def test_what_failed_for_a_reason_outside_the_items_can_be_sent_again(
-    visit: Visit, system: System, first_key: int
+    visit: Visit, system: System, first_key: int, statuses: tuple[int, ...], again: int
 ) -> None:
     job = system.send([a_case(first_key + place, case_Status="far too long") for place in range(3)])
     system.final(job)
     items = [
         {"id": [{"key": "case_Key", "value": first_key + place}], "status": status, "body": "x", "index": place}
-        for place, status in enumerate((500, 503, 422))
+        for place, status in enumerate(statuses)
     ]
     visitor = visit()
     found: dict[str, Any] = {"data": items, "error": None, "debug": {}}
     visitor.page.route(re.compile(r"/result\b"), lambda route: route.fulfill(status=207, json=found))
     visitor.sign_in(f"#/jobs/{job}")
-    expect(visitor.page.get_by_role("button", name="Send 2 again")).to_be_visible()
+    expect(visitor.page.get_by_role("button", name=f"Send {again} again")).to_be_visible()

@@ -179,6 +179,8 @@ def test_the_same_file_by_another_mapping_is_another_batch(
         jobs.append(visitor.job_id())
     for names in (keys, jobs):
         assert names[0] == names[2] != names[1]
+    visitor.choose_once_more(jobs[0])
+    expect(visitor.page.get_by_label(MAPPING)).to_have_value("referrals")
 
 
 def test_it_is_offered_for_what_a_mapping_is_for_and_changing_it_begins_anew(

@@ -202,6 +202,8 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
         client.head("/jobs/x")
         both = 'carecase_http_requests_total{method="PUT",route="/care-cases-batch",status="202"} 2.0'
         # a request is counted once its answer is sent and it has notified, which its client does not wait for
+        jobs, size = intake.store.workload.backlog("demo")
+        assert size > jobs == 1
         exposition = eventually(lambda: both in (metrics := client.get("/metrics")).text.splitlines() and metrics)
     assert exposition.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = [line for line in exposition.text.splitlines() if "created" not in line or "carecase_items" in line]
@@ -216,6 +218,7 @@ def test_the_metrics_count_requests_by_route_method_and_status(servers: Services
         "carecase_workers 0.0",
         'carecase_backlog_jobs{database="demo"} 1.0',
         'carecase_backlog_jobs{database="second"} 0.0',
+        f'carecase_backlog_bytes{{database="demo"}} {size}.0',
         'carecase_open_items{database="demo"} 1.0',
         'carecase_open_chunks{database="demo"} 1.0',
         'carecase_database_away{database="demo",reason=""} 0.0',

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 from tests.acceptance.system import eventually
 from tests.builders import a_new_job
+from tests.posing import passing_on
 from tests.services import Services
 from tests.stores import Stores
 
@@ -110,6 +112,22 @@ def test_what_is_wrong_is_reported_and_nothing_is_half_admitted(alone: str, name
     with pytest.raises(JobNotFound):
         store.jobs.job(late.job_id)
     assert store.batches.admit(a_new_job(), {0: b"p"}).verdict is Admitted.ADMITTED, "it ends by itself"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory\r\n", "is loading its data from disk; wait"),
+        (b"-CLUSTERDOWN The cluster is down\r\n", "is a cluster with a part down; restore that part"),
+        (b"-NOPERM User app has no permissions\r\n", "refuses a command to this user; check its ACL"),
+        (b"-NOREPLICAS Not enough good replicas to write.\r\n", "has too few replicas to take writes"),
+    ],
+)
+def test_what_a_server_answers_to_everything_is_reported(servers: Services, answer: bytes, text: str) -> None:
+    with passing_on(urlsplit(servers.redis_url).port or 0, lambda _: answer) as port:
+        store = Stores(RedisSettings.model_validate({"url": f"redis://127.0.0.1:{port}/0"}), JobSettings())
+        with pytest.raises(StoreUnavailable, match=text):
+            store.jobs.job(a_new_job().job_id)
 
 
 def test_a_replica_that_has_lost_its_primary_says_so_to_whoever_reads(alone: str) -> None:

@@ -3,10 +3,13 @@
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
+from tests.acceptance.system import eventually
 from tests.browsers import Opened, chromium
 from tests.integration.worker.flower_page.page import PASSWORD, USER
 from tests.plain_http import http_get
@@ -76,6 +79,22 @@ def in_a_browser() -> Iterator[Callable[[str, Sequence[str]], None]]:
             opened.goto(url, lambda: all(re.search(pattern, page.content()) for pattern in patterns))
 
         yield shows
+
+
+def test_a_worker_is_online_by_flowers_own_clock(flower: tuple[str, int], servers: Services) -> None:
+    """Its host's clock may be an hour behind, as long as its heartbeats come."""
+    app = celery_app(load(environment={"CARECASE_REDIS_URL": servers.app_redis_url}))
+    with app.connection_for_write() as connection:
+        events = app.events.Dispatcher(connection, hostname="behind@here")
+        events.send("worker-heartbeat", freq=60, timestamp=time.time() - 3600)
+    shown = eventually(lambda: workers(flower[0]).get("behind@here"))
+    assert shown["status"] is True
+
+
+def workers(url: str) -> dict[str, Any]:
+    """The workers that Flower lists, by name."""
+    listed = http_get(f"{url}/tools/flower/workers?json=1", auth=(USER, PASSWORD)).json()["data"]
+    return {one["hostname"]: one for one in listed}
 
 
 def tell_of_a_task(servers: Services) -> None:
