@@ -26,7 +26,7 @@ from carecase_worker.client.exchange.calls import Calls
 from carecase_worker.client.exchange.steps import Delay, Request
 from carecase_worker.client.exchange.verdicts import RetryPolicy
 from carecase_worker.clock import SystemClock, SystemRandom, system_async_sleep, uuid7
-from carecase_worker.errors import ClientError, JobNotFinal, ServiceUnreachable
+from carecase_worker.errors import ClientError, ServiceUnreachable
 
 CASES = [a_case(n) for n in range(3)]
 ONCE = RetryPolicy(tries=1, silence=timedelta(seconds=0.4))
@@ -108,20 +108,6 @@ def test_every_call_is_the_same_on_the_wire_whether_it_blocks_or_not() -> None:
         ("GET /jobs?state=queued&database=d&page=3&pageSize=1", credentials, b""),
         (f"DELETE /jobs/{JOB}?purge=true", credentials, b""),
     ]
-
-
-def test_a_wait_ends_with_its_timeout_whether_it_blocks_or_not() -> None:
-    async def waited_without_blocking(url: str) -> None:
-        async with connect_async(url) as client:
-            await client.wait(JOB, timeout=0)
-
-    def waited(url: str) -> None:
-        with connect(url) as client:
-            client.wait(JOB, timeout=0)
-
-    for wait in (waited, lambda url: asyncio.run(waited_without_blocking(url))):
-        with answering(job_reply(state="running"), job_reply()) as peer, pytest.raises(JobNotFinal):
-            wait(peer.url)
 
 
 async def sent_without_blocking(url: str, cases: Any) -> list[ItemResult]:
