@@ -66,11 +66,12 @@ def used(config: Path | None) -> str:
 
 @contextmanager
 def noted(used: str) -> Iterator[None]:
-    """Add a note on the configuration in use to every CareCaseError of the block."""
+    """Add a note on the configuration in use to every CareCaseError of the block that has none yet."""
     try:
         yield
     except CareCaseError as error:
-        error.add_note(_sentence(used))
+        if (note := _sentence(used)) not in getattr(error, "__notes__", ()):
+            error.add_note(note)
         raise
 
 
