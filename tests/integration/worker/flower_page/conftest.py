@@ -19,6 +19,7 @@ def environment(servers: Services) -> dict[str, str]:
         "FLOWER_USER": USER,
         "FLOWER_PASSWORD": PASSWORD,
         "FLOWER_URL_PREFIX": "/tools/flower/",
+        "FLOWER_JOB_URL": "https://intake.example/app#/jobs/{job_id}",
         "FLOWER_WRONG_PASSWORDS_PER_MINUTE": "100000",
     }
     own = {"FLOWER_PORT": "tcp://10.0.0.1:5555", "FLOWER_BASIC_AUTH": "eve:eve", "FLOWER_READ_ONLY": "false"}

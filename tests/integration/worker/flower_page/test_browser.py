@@ -15,7 +15,7 @@ from tests.integration.worker.flower_page.page import PASSWORD, USER
 from tests.plain_http import http_get
 from tests.services import Services
 
-from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.celery_app import TASK, celery_app
 from carecase_worker.settings.loading import load
 
 SHOWN = {
@@ -89,6 +89,19 @@ def test_a_worker_is_online_by_flowers_own_clock(flower: tuple[str, int], server
         events.send("worker-heartbeat", freq=60, timestamp=time.time() - 3600)
     shown = eventually(lambda: workers(flower[0]).get("behind@here"))
     assert shown["status"] is True
+
+
+def test_a_task_is_linked_to_the_pages_of_its_jobs(flower: tuple[str, int], servers: Services) -> None:
+    job = "01a21195-5341-714a-a2f7-f52d649a206b"
+    app = celery_app(load(environment={"CARECASE_REDIS_URL": servers.app_redis_url}))
+    with app.connection_for_write() as connection:
+        events = app.events.Dispatcher(connection, hostname="linked@here")
+        events.send("task-received", uuid="linked", name=TASK, args=f"('{job}', 0)", kwargs="{}")
+
+    def page() -> str:
+        return http_get(f"{flower[0]}/tools/flower/task/linked", auth=(USER, PASSWORD)).text
+
+    assert f'<a href="https://intake.example/app#/jobs/{job}"' in eventually(lambda: job in page() and page())
 
 
 def workers(url: str) -> dict[str, Any]:
