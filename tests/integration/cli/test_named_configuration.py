@@ -5,8 +5,8 @@ from tests.integration.cli.commands import Carecase
 
 COMMANDS = (
     "intake", "worker", "flower", "top", "workers", "db check", "db current", "db upgrade", "audit verify",
-    "keys rewrap", "token new --client crm --subject ann", "webhooks list", "webhooks failed crm", "webhooks replay crm",
-    "webhooks test crm",
+    "keys rewrap", "token new --client crm --subject ann", "webhooks list", "webhooks failed crm",
+    "webhooks replay crm", "webhooks test crm",
 )  # fmt: skip
 
 
