@@ -1,11 +1,12 @@
 """The page for jobs tries a file against the database before it sends it: what would become of each case."""
 
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 import zstandard
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.page.visitors import cases_file
 from tests.acceptance.system import System
@@ -148,3 +149,28 @@ def test_a_restart_while_a_file_is_tried_passes(visit: Visit, system: System, fi
         expect(page.get_by_text("0 of 1 item tried")).to_be_visible()
         system.kill(system.pid("intake"))
     expect(page.get_by_text("Of 1 item, 1 would be created. Nothing was applied.")).to_be_visible()
+
+
+def test_what_was_counted_before_the_events_broke_off_is_not_counted_again(
+    visit: Visit, first_key: int, tmp_path: Path
+) -> None:
+    visitor, asked = visit(), itertools.count()
+    page = visitor.page
+
+    def cut(route: Route) -> None:
+        """Let the first answer end behind the outcomes, as a network does that breaks off."""
+        if next(asked):
+            route.continue_()
+            return
+        answer = route.fetch()
+        events = answer.text().split("\n\n")
+        last = next(place for place, event in enumerate(events) if "event: outcomes" in event)
+        route.fulfill(response=answer, body="".join(f"{event}\n\n" for event in events[: last + 1]))
+
+    visitor.sign_in()
+    visitor.choose(cases_file(tmp_path, first_key, 3))
+    visitor.skip_check()
+    page.route("**/jobs/*/events*", cut)
+    visitor.try_it()
+    expect(page.get_by_text("Of 3 items, 3 would be created. Nothing was applied.")).to_be_visible()
+    assert next(asked) > 1
