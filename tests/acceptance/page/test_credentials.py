@@ -35,6 +35,7 @@ def test_a_token_that_ends_within_five_minutes_is_announced(visit: Visit, left_s
     page = visitor.page
     page.clock.set_fixed_time(NOW)
     page.route("**/jobs?*", lambda route: route.fulfill(**NO_JOBS))
+    page.route("**/jobs/events", lambda route: route.fulfill(content_type="text/event-stream", body=""))
     visitor.open()
     page.get_by_label("API key").fill("key")
     page.get_by_label("Bearer token").fill(f"{token}.signature")
