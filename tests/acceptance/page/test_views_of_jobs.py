@@ -1,5 +1,6 @@
 """The page for jobs: pages of the list are turned one by one, and a job is shown as it is, without its outcomes."""
 
+import re
 from typing import Any
 
 from playwright.sync_api import Request, expect
@@ -18,10 +19,9 @@ def test_pages_of_the_list_are_turned_one_by_one(visit: Visit) -> None:
     page.route("**/jobs?*", lambda route: route.fulfill(json=answer, headers={"x-pagination": total}))
     visitor.open("#/jobs?state=failed")
     for name, number in (("Older", 2), ("Older", 3), ("Newer", 2), ("Newer", 1)):
-        with page.expect_request("**/jobs?*") as asked:
+        with page.expect_request(re.compile(rf"/jobs\?.*\bpage={number}\b")):
             page.get_by_role("link", name=name).click()
         expect(page.get_by_text(f"Page {number} of 3")).to_be_visible()
-        assert f"page={number}" in asked.value.url
     expect(page.get_by_role("link", name="Newer")).to_have_count(0)
 
 
