@@ -66,12 +66,11 @@ def used(config: Path | None) -> str:
 
 @contextmanager
 def noted(used: str) -> Iterator[None]:
-    """Add a note on the configuration in use to every CareCaseError of the block that has none yet."""
+    """Add a note on the configuration in use to every CareCaseError of the block."""
     try:
         yield
     except CareCaseError as error:
-        if (note := _sentence(used)) not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+        error.add_note(_sentence(used))
         raise
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,12 +18,7 @@ NO_JOBS = {
 
 def test_a_token_may_be_given_with_its_scheme(visit: Visit) -> None:
     visitor = visit()
-    page = visitor.page
-    visitor.open()
-    page.get_by_label("API key").fill(f" {visitor.api_key} ")
-    page.get_by_label("Bearer token").fill(f"Bearer {visitor.bearer}")
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    replace(visitor, api_key=f" {visitor.api_key} ", bearer=f"Bearer {visitor.bearer}").sign_in()
 
 
 @pytest.mark.parametrize(
@@ -31,14 +27,11 @@ def test_a_token_may_be_given_with_its_scheme(visit: Visit) -> None:
 def test_a_token_that_ends_within_five_minutes_is_announced(visit: Visit, left_s: int, words: str) -> None:
     claims = {"client_id": "demo", "sub": "ann", "exp": NOW.timestamp() + left_s}
     token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({}, claims))
-    visitor = visit()
+    visitor = replace(visit(), api_key="key", bearer=f"{token}.signature")
     page = visitor.page
     page.clock.set_fixed_time(NOW)
     page.route("**/jobs?*", lambda route: route.fulfill(**NO_JOBS))
     page.route("**/jobs/events", lambda route: route.fulfill(content_type="text/event-stream", body=""))
-    visitor.open()
-    page.get_by_label("API key").fill("key")
-    page.get_by_label("Bearer token").fill(f"{token}.signature")
-    page.get_by_role("button", name="Sign in").click()
+    visitor.sign_in()
     expect(page.get_by_text("ann · demo")).to_be_visible()
     expect(page.locator(".ends")).to_have_text(words)

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from playwright.sync_api import Request, expect
+from playwright.sync_api import expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.system import System
 from tests.builders import a_case
@@ -43,17 +43,12 @@ def test_the_moments_of_a_job_are_shown_each_as_what_it_is(visit: Visit, system:
 def test_a_job_is_watched_without_its_outcomes(visit: Visit, system: System, first_key: int) -> None:
     """They hold what was sent, and each reading of them is recorded."""
     visitor, asked = visit(), list[str]()
-
-    def note(request: Request) -> None:
-        if "/jobs/" in request.url:
-            asked.append(request.url)
-
     with paused_workers(system):
         job = system.send([a_case(first_key)])
-        visitor.page.on("request", note)
+        visitor.page.on("request", lambda request: asked.append(request.url))
         with visitor.page.expect_request(f"**/jobs/{job}/events*"):
             visitor.sign_in(f"#/jobs/{job}")
     expect(visitor.state()).to_have_text("Completed")
-    watching = [url for url in asked if "/events" in url]
+    watching = [url for url in asked if f"/jobs/{job}/events" in url]
     assert watching
     assert [url for url in watching if "outcomes=false" not in url] == []

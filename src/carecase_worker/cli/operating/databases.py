@@ -82,8 +82,9 @@ def _report_each(
 ) -> None:
     """Call `examine` with each chosen database and print its lines; a failure does not stop the others."""
     good = True
+    settings = settings_nearby(config)
     with noted(sources_nearby(config)):
-        chosen = _chosen(settings_nearby(config), database)
+        chosen = _chosen(settings, database)
     for tenant in chosen:
         try:
             with deadline(_answer_of(tenant), timeout):

@@ -46,8 +46,8 @@ def top(
     """
     if as_json and not once:
         raise typer.BadParameter("requires --once", param_hint="--json")
+    settings = settings_nearby(config)
     with noted(sources_nearby(config)):
-        settings = settings_nearby(config)
         if not settings.databases:
             raise SettingsError("databases: there are none; configure one as [databases.NAME] with its url")
     with _looks(settings) as looks:

@@ -83,9 +83,7 @@ def in_a_browser() -> Iterator[Callable[[str, Sequence[str]], None]]:
 
 def test_a_worker_is_online_by_flowers_own_clock(flower: tuple[str, int], servers: Services) -> None:
     """Its host's clock may be an hour behind, as long as its heartbeats come."""
-    app = celery_app(load(environment={"CARECASE_REDIS_URL": servers.app_redis_url}))
-    with app.connection_for_write() as connection:
-        events = app.events.Dispatcher(connection, hostname="behind@here")
+    with events_of(servers, "behind@here") as events:
         events.send("worker-heartbeat", freq=60, timestamp=time.time() - 3600)
     shown = eventually(lambda: workers(flower[0]).get("behind@here"))
     assert shown["status"] is True
@@ -93,9 +91,7 @@ def test_a_worker_is_online_by_flowers_own_clock(flower: tuple[str, int], server
 
 def test_a_task_is_linked_to_the_pages_of_its_jobs(flower: tuple[str, int], servers: Services) -> None:
     job = "01a21195-5341-714a-a2f7-f52d649a206b"
-    app = celery_app(load(environment={"CARECASE_REDIS_URL": servers.app_redis_url}))
-    with app.connection_for_write() as connection:
-        events = app.events.Dispatcher(connection, hostname="linked@here")
+    with events_of(servers, "linked@here") as events:
         events.send("task-received", uuid="linked", name=TASK, args=f"('{job}', 0)", kwargs="{}")
 
     def page() -> str:
@@ -110,11 +106,17 @@ def workers(url: str) -> dict[str, Any]:
     return {one["hostname"]: one for one in listed}
 
 
-def tell_of_a_task(servers: Services) -> None:
-    """Send the events of a worker and of a task, as Celery does, by the service's user of Redis."""
+@contextmanager
+def events_of(servers: Services, worker: str) -> Iterator[Any]:
+    """Provide what sends the events of a worker, as Celery does, by the service's user of Redis."""
     app = celery_app(load(environment={"CARECASE_REDIS_URL": servers.app_redis_url}))
     with app.connection_for_write() as connection:
-        events = app.events.Dispatcher(connection, hostname="one@here")
+        yield app.events.Dispatcher(connection, hostname=worker)
+
+
+def tell_of_a_task(servers: Services) -> None:
+    """Send the events of a worker and of a task."""
+    with events_of(servers, "one@here") as events:
         events.send(
             "worker-heartbeat", freq=600, active=1, processed=1, loadavg=(0, 0, 0), sw_ident="", sw_ver="", sw_sys=""
         )
