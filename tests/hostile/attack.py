@@ -27,11 +27,12 @@ class Who(Enum):
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How large attacks are: the bytes that bombs decode to, how often one lane repeats its attack, how long
-    connections are held that the service does not close."""
+    connections are held that the service does not close; and how far the attackers give way to every other process."""
 
     bomb_bytes: int
     rounds: int
     hold_s: float
+    niceness: int
 
 
 @dataclass

@@ -18,8 +18,10 @@ from tests.hostile.neighbour import Seen
 from tests.hostile.readings import Ground, Used, watched
 from tests.hostile.wire import Access, Tally
 
-LONG = Scale(bomb_bytes=16 << 20, rounds=5, hold_s=5)
-SHORT = Scale(bomb_bytes=4 << 20, rounds=1, hold_s=0.5)
+LONG = Scale(bomb_bytes=16 << 20, rounds=5, hold_s=5, niceness=19)
+SHORT = Scale(bomb_bytes=4 << 20, rounds=1, hold_s=0.5, niceness=0)
+"""It does not measure how long another client waits, and beside other tests an attacker that gives way is cut off for
+its slowness."""
 _GONE_WITHIN_S = 60
 _BATCHES = 2
 _ATTACKER, _NEIGHBOUR = ("other", "demo"), ("demo", "demo_sqlite")
@@ -71,6 +73,10 @@ class Attackers:
     def begin(self) -> None:
         """Have it begin them."""
         self._tell("\n")
+
+    def attacking(self) -> None:
+        """Wait until those that have no end of their own are at it."""
+        assert self._told() == "attacking\n"
 
     def end(self) -> None:
         """Have it end those that have no end of their own."""
@@ -150,6 +156,7 @@ class Bench:
         attackers.order(self._orders(ground, names, endless=True))
         with watched(ground) as used:
             attackers.begin()
+            attackers.attacking()
             meanwhile = _neighbour(ground, seconds)
             attackers.end()
             tallies = attackers.tallies()

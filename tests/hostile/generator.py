@@ -1,7 +1,9 @@
-"""The attackers, in a process of their own that gives way to every other: python -m tests.hostile.generator
+"""The attackers, in a process of their own that may give way to every other: python -m tests.hostile.generator
 
 Takes orders as lines of JSON, one after the other: prepares what they need, says `ready`, and begins at the next line.
-It ends once every lane has had its rounds; if `endless`, at one line more. Then it prints each attack's tally.
+It ends once every lane has had its rounds. If `endless`, it says `attacking` once they were answered, or cut, oftener
+than there are attacks, since they may be long in coming to it, and ends at one line more. Then it prints each
+attack's tally.
 """
 
 import asyncio
@@ -17,10 +19,10 @@ from tests.hostile.attack import Attack, Attacker, Scale, Send
 from tests.hostile.catalogue import ATTACKS
 from tests.hostile.wire import CUT, Access, Tally
 
-_NICENESS = 19
 _REFUSED_S = 0.05
 """How long a lane waits whose connection was refused or cut: else it would be a flood of connections, which is another
 attack."""
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ async def _prepared(orders: Orders) -> dict[str, Attacker]:
 
 
 async def _attack(orders: Orders) -> dict[str, Attacker]:
+    os.setpriority(os.PRIO_PROCESS, 0, orders.scale.niceness)
     attackers = await _prepared(orders)
     print("ready", flush=True)
     await _next_line()
@@ -84,6 +87,9 @@ async def _attack(orders: Orders) -> dict[str, Attacker]:
         for _ in range(ATTACKS[name].lanes)
     ]
     if orders.endless:
+        while sum(attacker.tally.requests for attacker in attackers.values()) <= len(attackers):
+            await asyncio.sleep(_LOOK_S)  # the lanes count, and tell nobody
+        print("attacking", flush=True)
         await _next_line()
         for lane in lanes:
             lane.cancel()
@@ -105,5 +111,4 @@ async def _obey() -> None:
 
 
 if __name__ == "__main__":
-    os.nice(_NICENESS)
     asyncio.run(_obey())
