@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, chdir, suppress
 from pathlib import Path
 
 import psutil
@@ -33,8 +33,9 @@ input()
 """
 LEFT_BEHIND = """
 import os, socket, sys
+os.chdir(sys.argv[4])
 left = socket.socket(socket.AF_UNIX)
-left.bind(os.path.join(sys.argv[4], str(os.getpid())))
+left.bind(str(os.getpid()))
 left.close()
 """
 
@@ -120,7 +121,7 @@ def test_a_worker_takes_the_place_of_one_that_had_the_same_process_id(tmp_path: 
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
-        with connected(str(sockets(tmp_path) / str(worker.pid))) as probe:
+        with connected(tmp_path, worker) as probe:
             assert status_of(probe) == 200
         worker.communicate(b"\n", timeout=60)
 
@@ -136,10 +137,9 @@ def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(
     tmp_path: Path, start: Callable[..., Worker]
 ) -> None:
     worker = start("WELL")
-    place = str(sockets(tmp_path) / str(worker.pid))
     with ExitStack() as stack:
-        idle = [stack.enter_context(connected(place)) for _ in range(MOST)]
-        assert status_of(stack.enter_context(connected(place))) == 200
+        idle = [stack.enter_context(connected(tmp_path, worker)) for _ in range(MOST)]
+        assert status_of(stack.enter_context(connected(tmp_path, worker))) == 200
         assert idle[0].recv(1) == b"", "the oldest is closed"
         assert [status_of(one) for one in idle[1:]] == [200] * (MOST - 1)
     assert check(tmp_path).returncode == 0
@@ -148,7 +148,7 @@ def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(
 def test_a_request_that_trickles_in_does_not_keep_its_place(tmp_path: Path, start: Callable[..., Worker]) -> None:
     """Each byte comes long before the server has waited too long for it."""
     worker = start("WELL")
-    with connected(str(sockets(tmp_path) / str(worker.pid))) as slow:
+    with connected(tmp_path, worker) as slow:
         slow.settimeout(0.2)
 
         def is_closed() -> bool:
@@ -263,9 +263,11 @@ def has_ipv6() -> bool:
     return False
 
 
-def connected(place: str) -> socket.socket:
+def connected(place: Path, worker: Worker) -> socket.socket:
+    """A connection to a worker's socket, by its name alone: the address of a socket has 107 bytes at most."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(place)
+    with chdir(sockets(place)):
+        connection.connect(str(worker.pid))
     return connection
 
 
