@@ -16,6 +16,7 @@ import pytest
 from tests.acceptance.clients import client_of, credentials
 from tests.acceptance.system import System
 from tests.builders import a_batch, a_case
+from tests.pausing import paused_workers
 
 from carecase_worker.cli.sending.sample import cases
 from carecase_worker.client.access import Access
@@ -101,9 +102,10 @@ def test_what_is_refused_is_raised_by_its_kind(system: System, first_key: int) -
             client.submit([])
         with pytest.raises(JobUnknown, match="no such job"):
             client.job("0199c0de-0000-7000-8000-000000000001")
-        job = client.submit(generated(first_key))
-        with pytest.raises(JobNotFinal):
-            list(client.results(job))
+        with paused_workers(system):
+            job = client.submit(generated(first_key))
+            with pytest.raises(JobNotFinal):
+                list(client.results(job))
         client.wait(job)
         client.submit([a_case(first_key + 1)], idempotency_key=f"one {first_key}")
         with pytest.raises(RequestRefused, match="Idempotency-Key"):

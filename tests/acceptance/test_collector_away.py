@@ -4,10 +4,10 @@ import json
 import re
 from pathlib import Path
 
-import httpx
 from tests.acceptance.system import System, eventually, running
 from tests.builders import a_case
 from tests.collector import a_traceparent, collecting
+from tests.plain_http import http_get
 from tests.ports import free_port
 
 MOST = 16
@@ -40,7 +40,7 @@ def test_no_batch_waits_for_a_collector_and_the_end_sends_what_is_left(tmp_path:
             states = {system.final(job_id)["state"] for job_id in jobs}
             eventually(lambda: lost(system.metrics()) > 0, what="spans of the intake are lost")
             pages = f"http://127.0.0.1:{port}/metrics"
-            eventually(lambda: lost(httpx.get(pages).text.splitlines()) > 0, what="spans of the worker are lost")
+            eventually(lambda: lost(http_get(pages).text.splitlines()) > 0, what="spans of the worker are lost")
             assert states == {"completed"}
             assert collector.spans == []
             chunks = logged(system, "chunk")

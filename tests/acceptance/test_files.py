@@ -5,10 +5,12 @@ import gzip
 import io
 import json
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 from tests.acceptance.system import COMMAND, System, eventually, run
+from tests.pausing import paused_workers
 
 from carecase_worker.client.files.folder import Folder
 from carecase_worker.settings.loading import process_environment
@@ -141,8 +143,12 @@ def test_a_watched_folder_is_exact_over_kills(system: System, tmp_path: Path, fi
         before = json.loads(client.get("/jobs").headers["x-pagination"])["TotalCount"]
     (tmp_path / "rows.csv").write_text(f"{HEADER}" + "".join(f"{first_key + n},5,false,,OPEN\n" for n in range(900)))
     arguments = [*COMMAND, "drop", str(tmp_path), "--settle", "0"]
-    for place in (tmp_path / ".sending" / "rows.csv", tmp_path / "done" / "rows.csv.ack.csv"):
-        with subprocess.Popen(arguments, cwd=system.place, env=process_environment()) as process:
+    # while it is being sent it stays where it is, as nobody applies it
+    for place, meanwhile in (
+        (tmp_path / ".sending" / "rows.csv", paused_workers(system)),
+        (tmp_path / "done" / "rows.csv.ack.csv", nullcontext()),
+    ):
+        with meanwhile, subprocess.Popen(arguments, cwd=system.place, env=process_environment()) as process:
             eventually(place.exists, what=f"{place.name} is there")
             process.kill()
     ended = run("drop", str(tmp_path), "--settle", "0", "--once", cwd=system.place)

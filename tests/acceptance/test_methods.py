@@ -35,7 +35,7 @@ def test_head_is_get_without_the_body(system: System, first_key: int) -> None:
 )
 def test_a_path_says_which_methods_it_takes(system: System, path: str, methods: set[str]) -> None:
     url = system.stack["intake"]["url"] + path
-    options, wrong = httpx.options(url), httpx.patch(url)
+    options, wrong = httpx.options(url, timeout=60), httpx.patch(url, timeout=60)
     assert options.status_code == 204
     assert wrong.status_code == wrong.json()["error"]["status"] == 405
     assert wrong.json()["debug"]["activityID"]
@@ -44,4 +44,4 @@ def test_a_path_says_which_methods_it_takes(system: System, path: str, methods: 
 
 
 def test_a_path_that_is_not_there_has_no_options(system: System) -> None:
-    assert httpx.options(f"{system.stack['intake']['url']}/nothing").status_code == 404
+    assert httpx.options(f"{system.stack['intake']['url']}/nothing", timeout=60).status_code == 404

@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 from tests.acceptance.refusing_connections import allow_connections
 from tests.acceptance.system import System, eventually
 from tests.builders import a_batch, a_case
+from tests.pausing import paused_workers
 
 from carecase_worker.targets.causes import Causes
 
@@ -89,16 +90,15 @@ def test_the_log_says_why_a_database_is_away_and_that_it_is_back(system: System,
 
 def test_a_small_batch_does_not_wait_for_large_ones(system: System, first_key: int) -> None:
     body = a_batch(*(a_case(first_key + n) for n in range(60_000)))
-    with system.client() as client:
+    with system.client() as client, paused_workers(system):
         headers = {"Content-Type": "application/json"}
         responses = [client.put("/care-cases-batch", content=body, headers=headers) for _ in range(3)]
-    large = [response.json()["job"]["jobId"] for response in responses]
-    small = system.send([a_case(first_key + 900_000 + n) for n in range(10)])
-    assert system.final(small)["created"] == 10
-    states = [(system.job(job_id) or {})["state"] for job_id in large]
-    assert "running" in states or "queued" in states
-    for job_id in large:
-        assert system.final(job_id)["processed"] == 60_000
+        small = system.send([a_case(first_key + 900_000 + n) for n in range(10)])
+    large = [system.final(response.json()["job"]["jobId"]) for response in responses]
+    assert [job["processed"] for job in large] == [60_000] * 3
+    final = system.final(small)
+    assert final["created"] == 10
+    assert final["finishedAt"] < max(job["finishedAt"] for job in large)
 
 
 def restart(system: System, role: str, which: int) -> None:
@@ -123,10 +123,11 @@ def test_a_rolling_restart_under_load_loses_nothing(system: System, first_key: i
 def test_what_was_cancelled_can_be_sent_again(system: System, first_key: int) -> None:
     total = 60_000
     bad = {"case_Key": first_key + total, "carePlan_Key": 5}
-    job_id = system.send([*(a_case(first_key + n) for n in range(total)), bad])
     with system.client() as client:
-        assert client.post(f"/jobs/{job_id}/retry").status_code == 409, "it is not final"
-        assert client.delete(f"/jobs/{job_id}").status_code == 202
+        with paused_workers(system):
+            job_id = system.send([*(a_case(first_key + n) for n in range(total)), bad])
+            assert client.post(f"/jobs/{job_id}/retry").status_code == 409, "it is not final"
+            assert client.delete(f"/jobs/{job_id}").status_code == 202
         cancelled = system.final(job_id)["cancelled"]
         assert cancelled > 1
         key = {"Idempotency-Key": f"again {first_key}"}

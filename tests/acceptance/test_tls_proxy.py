@@ -84,4 +84,4 @@ def test_it_speaks_nothing_older_than_tls_1_2(proxied: httpx.Client) -> None:
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(httpx.ConnectError, match="alert protocol version"):
-        httpx.get(f"https://localhost:{port}/livez", verify=old)
+        httpx.get(f"https://localhost:{port}/livez", verify=old, timeout=60)

@@ -6,11 +6,11 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import jwt
 import pytest
 from tests.acceptance.system import COMMAND, System, run
 from tests.builders import a_case, a_jwks, a_key_pair
+from tests.plain_http import http_client
 
 from carecase_worker.settings.loading import process_environment
 
@@ -42,10 +42,12 @@ def test_the_intake_accepts_the_token_and_takes_its_subject_for_the_user(system:
         "vbasoftware-database": "demo",
     }
     url = f"{system.stack['intake']['url']}/care-cases-batch"
-    assert httpx.put(url, json=[a_case(first_key)], headers={**headers, "Prefer": "wait=20"}).status_code == 207
+    with http_client(headers=headers) as client:
+        assert client.put(url, json=[a_case(first_key)], headers={"Prefer": "wait=20"}).status_code == 207
     assert system.query(f"SELECT entry_user FROM care_case WHERE case_key = {first_key}") == [("ada",)]
     other = run("token", "new", "--client", "other", cwd=system.place).stdout.strip()
-    assert httpx.put(url, json=[a_case(1)], headers={**headers, "Authorization": f"Bearer {other}"}).status_code == 401
+    with http_client(headers={**headers, "Authorization": f"Bearer {other}"}) as client:
+        assert client.put(url, json=[a_case(1)]).status_code == 401
 
 
 def test_a_new_api_key_is_given_as_json_for_scripts(tmp_path: Path) -> None:

@@ -184,9 +184,9 @@ def test_a_worker_whose_broker_falls_silent_ends_to_be_started_again_and_its_wor
             proxy.freeze()
             jobs = [system.send([a_case(first_key + number)]) for number in range(10)]
             for job_id in jobs:
-                system.final(job_id, 30)
-            eventually(lambda: check(tmp_path).returncode == 1, 60, "the check notices")
-            assert worker.wait(90) == STATUS_STUCK
+                system.final(job_id)
+            eventually(lambda: check(tmp_path).returncode == 1, what="the check notices")
+            assert worker.wait(300) == STATUS_STUCK
             lines = [json.loads(line) for line in (tmp_path / "worker.log").read_text().splitlines() if line[:1] == "{"]
             assert "worker restarts" in {line["event"] for line in lines}
     finally:

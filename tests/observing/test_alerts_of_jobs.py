@@ -3,7 +3,6 @@
 Where a rule looks at a quarter of an hour, ten minutes or a day, its bounds and windows are thirty times shorter.
 """
 
-import pytest
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 from tests.observing.conftest import Alerts
@@ -39,7 +38,6 @@ def test_a_job_that_goes_on_slowly_is_reported_once(
     system.execute("DROP TRIGGER slow ON care_case")
 
 
-@pytest.mark.timeout(300)
 def test_items_that_fail_all_at_once_are_reported_once(
     system: System, watch: Watch, alerts: Alerts, first_key: int
 ) -> None:

@@ -40,7 +40,7 @@ def test_only_the_named_pages_may_call(guarded: System, system: System) -> None:
             "Access-Control-Request-Method": "PUT",
             "Access-Control-Request-Headers": "x-api-key,authorization,vbasoftware-database,content-type",
         }
-        return httpx.options(f"{of.stack['intake']['url']}/care-cases-batch", headers=headers)
+        return httpx.options(f"{of.stack['intake']['url']}/care-cases-batch", headers=headers, timeout=60)
 
     allowed = preflight(guarded, "https://desk.example")
     assert allowed.headers["access-control-allow-origin"] == "https://desk.example"

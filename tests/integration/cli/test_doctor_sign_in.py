@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from tests.integration.cli.commands import Carecase
 from tests.issuer import Issuer, an_issuer, settings_of
+from tests.plain_http import http_get
 
 PAGE = "https://care.example.org/tools/app"
 LEADS_BACK = f"{PAGE}/signed-in.html"
@@ -167,7 +167,7 @@ def test_keys_other_than_those_of_the_provider_are_told(sign_in: SignIn, issuer:
 
 
 def test_a_file_with_the_keys_of_the_provider_is_well(sign_in: SignIn, issuer: Issuer, tmp_path: Path) -> None:
-    keys = httpx.get(f"{issuer.url}/jwks").content
+    keys = http_get(f"{issuer.url}/jwks").content
     (tmp_path / "keys.json").write_bytes(keys)
     assert sign_in(file=(f'jwks_url = "{issuer.url}/jwks"', 'jwks_file = "keys.json"')) == [NOT_TRIED, sign_in.is_well]
 

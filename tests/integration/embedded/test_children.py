@@ -123,6 +123,7 @@ def test_what_dies_is_started_again_and_nothing_else(children: Children, command
     before = children.pids()
     assert not children.restart_exited()
     assert children.pids() == before
+    eventually(lambda: log_of(one) == "a has begun\n", what="it has begun")
     one.process.kill()
     eventually(children.restart_exited)
     assert one.process.pid not in before["a"]

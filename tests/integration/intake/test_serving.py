@@ -241,7 +241,7 @@ def called_by_pages(servers: Services) -> Iterator[Intake]:
 def test_pages_of_named_origins_may_call_and_read_and_no_others(called_by_pages: Intake) -> None:
     def asked(origin: str, **headers: str) -> httpx.Response:
         asks = {"origin": origin, "access-control-request-method": "PUT", **headers}
-        return httpx.options(f"{called_by_pages.url}{BATCH}", headers=asks)
+        return httpx.options(f"{called_by_pages.url}{BATCH}", headers=asks, timeout=60)
 
     taken = (
         "x-api-key, Authorization, vbasoftware-database, Content-Type, Content-Encoding, Idempotency-Key, Prefer,"

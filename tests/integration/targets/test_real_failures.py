@@ -119,6 +119,8 @@ def another(url: str) -> Iterator[Connection]:
 CASES = [a_case(key) for key in range(10)]
 WAITING = text("SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
 """The process that waits for whoever asks this."""
+PATIENT = {"LOCK_TIMEOUT_SECONDS": "7.5"}
+"""Of who waits for a lock until the test lets it go."""
 
 
 def test_a_lock_leaves_the_database_in_use(url: str) -> None:
@@ -137,8 +139,9 @@ def test_who_loses_a_deadlock_begins_again_at_once(url: str) -> None:
     with another(url) as other:
         # only the writer looks for deadlocks, so only it can be the one that loses
         other.execute(text("SET deadlock_timeout = '1h'"))
+        run(url, f"ALTER DATABASE {url.rpartition('/')[2]} SET deadlock_timeout = '3s'")  # it looks once, after that
         other.execute(text("SELECT 1 FROM care_case WHERE case_key = 9 FOR UPDATE"))
-        writer = threading.Thread(target=lambda: written.append(write(url, *CASES, seq=2)))
+        writer = threading.Thread(target=lambda: written.append(write(url, *CASES, seq=2, **PATIENT)))
         writer.start()
         eventually(lambda: other.scalar(WAITING), what="the writer waits for the lock")
         other.execute(text("UPDATE care_case SET case_status = 'x' WHERE case_key = 0"))
@@ -154,7 +157,7 @@ def test_who_loses_a_race_begins_again_at_once(url: str, level: str) -> None:
     written: list[list[Outcome]] = []
     with another(url) as other:
         other.execute(text("UPDATE care_case SET case_status = 'x' WHERE case_key = 9"))
-        writer = threading.Thread(target=lambda: written.append(write(url, *CASES, seq=2)))
+        writer = threading.Thread(target=lambda: written.append(write(url, *CASES, seq=2, **PATIENT)))
         writer.start()
         eventually(lambda: other.scalar(WAITING), what="the writer waits for the lock")
         other.commit()
@@ -167,7 +170,7 @@ def test_a_server_that_is_shut_down_under_a_writer(url: str) -> None:
     failed: list[tuple[FailureKind, str, str]] = []
     with another(url) as other:
         other.execute(text("SELECT 1 FROM care_case WHERE case_key = 9 FOR UPDATE"))
-        writer = threading.Thread(target=lambda: failed.append(failure(url, *CASES, seq=2)))
+        writer = threading.Thread(target=lambda: failed.append(failure(url, *CASES, seq=2, **PATIENT)))
         writer.start()
         process = eventually(lambda: other.scalar(WAITING), what="the writer waits for the lock")
         other.execute(text("SELECT pg_terminate_backend(:process)"), {"process": process})

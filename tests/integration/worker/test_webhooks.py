@@ -232,6 +232,9 @@ def test_a_receiver_that_says_nothing_is_given_up_in_time(scene: Scene) -> None:
         port = silent.getsockname()[1]
         assert sending.send(f"http://127.0.0.1:{port}/", message, NOW).reason == "timeout"
         assert sending.send(f"https://127.0.0.1:{port}/", message, NOW).reason == "timeout"
+    sending = Sending(
+        settings.model_copy(update={"timeout_seconds": 60}), resolve_by_system, ssl.create_default_context()
+    )
     assert sending.send(f"http://127.0.0.1:{port}/", message, NOW).reason == "connection failed"
 
 

@@ -90,8 +90,8 @@ def test_an_attempt_whose_time_is_over_asks_the_database_for_nothing_more(
 
 
 def test_a_chunk_of_slow_items_that_come_in_time_is_applied(engine: Engine) -> None:
-    with spoiled(engine, *refusing("PERFORM pg_sleep(0.06);", when="true")):
-        attempts, outcomes = attempted(engine, PostgresUpsert(), *CASES)
+    with spoiled(engine, *refusing("PERFORM pg_sleep(0.6);", when="true")):
+        attempts, outcomes = attempted(engine, PostgresUpsert(), *CASES, seconds=10)
     assert (attempts, outcomes) == (0, [CREATED] * 10)
 
 
