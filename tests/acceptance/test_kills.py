@@ -9,6 +9,7 @@ import pytest
 import redis
 from tests.acceptance.system import System, eventually, running
 from tests.builders import a_case
+from tests.pausing import frozen
 
 TOTAL = 20_000
 LONG = 40_000
@@ -63,8 +64,9 @@ def stopped_with_a_chunk(system: System) -> list[int]:
 def test_chunks_of_a_worker_that_is_killed_with_its_pool_wait_for_no_lease(tmp_path: Path, first_key: int) -> None:
     """The lease is an hour: the job ends because somebody sees that the chunk's holder is dead."""
     with running(tmp_path, CARECASE_JOBS_LEASE_SECONDS="3600") as system:
-        job_id = system.send([a_case(first_key + n) for n in range(LONG)])
-        pool = eventually(lambda: stopped_with_a_chunk(system), what="the first worker has a chunk in hand")
+        with frozen(system.pid("worker", 1)):  # so the first one has all of them, however late it comes
+            job_id = system.send([a_case(first_key + n) for n in range(LONG)])
+            pool = eventually(lambda: stopped_with_a_chunk(system), what="the first worker has a chunk in hand")
         for pid in (system.pid("worker"), *pool):
             os.kill(pid, signal.SIGKILL)
         job = system.final(job_id)

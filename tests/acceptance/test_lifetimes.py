@@ -14,15 +14,15 @@ from tests.builders import a_case
 CONFIG = """
 [intake]
 max_wait_seconds = 5
-body_timeout_seconds = 1
+body_timeout_seconds = 3
 [jobs]
-retention_seconds = 3
+retention_seconds = 12
 """
 
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A system that keeps results for three seconds and waits for nobody."""
+    """A system that keeps results for seconds and waits for nobody."""
     place = tmp_path_factory.mktemp("hasty")
     (place / "hasty.toml").write_text(CONFIG)
     with running(place, "--workers", "1", "--config", "hasty.toml") as started:

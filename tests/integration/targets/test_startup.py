@@ -40,6 +40,8 @@ def silent(fitting: str) -> Iterator[str]:
 
 def looked_at(**urls: str) -> dict[str, str]:
     variables = {f"CARECASE_DATABASES_{name}_URL": url for name, url in urls.items()}
+    if "fitting" in urls:  # all are looked at for as long as the most patient one is; it is not that slow itself
+        variables["CARECASE_DATABASES_FITTING_CONNECT_TIMEOUT_SECONDS"] = "9"
     return look_at(tenants_of(load(environment=variables).databases))
 
 

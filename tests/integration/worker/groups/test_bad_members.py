@@ -6,7 +6,7 @@ from typing import Any
 from structlog.testing import capture_logs
 from tests.builders import a_case
 from tests.integration.worker.attempts import SteppedStore, SteppedTargets, an_applier, attempt
-from tests.integration.worker.groups.small_batches import Accepted, Steps, Transactions
+from tests.integration.worker.groups.small_batches import Accepted, Steps, Transactions, no_time_goes_by
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.cases.outcomes import (
@@ -48,7 +48,9 @@ def test_the_reason_of_one_that_goes_alone_is_reported_though_the_next_one_is_ap
     accepted.accept(a_case(1), care_plan=5)
     accepted.accept(a_case(2), care_plan=5, payload=b"\xff of a form that is not known here")
     strict = accepted.accept(a_case(3), a_case(9), strict=True, care_plan=5)
-    applied = attempt(accepted.store, accepted.targets, ChunkRef(accepted.jobs[1], 0), "worker")
+    applied = attempt(
+        accepted.store, accepted.targets, ChunkRef(accepted.jobs[1], 0), "worker", seconds=no_time_goes_by
+    )
     assert accepted.outcomes_of(strict) == [NOT_APPLIED, OTHER_CARE_PLAN]
     assert applied.reason == "unreadable"
 
@@ -75,7 +77,7 @@ def test_while_the_store_is_away_what_goes_alone_is_left_for_the_sweep(accepted:
 
     with capture_logs() as logs:
         store = SteppedStore(accepted.store, away)
-        applied = attempt(store, accepted.targets, ChunkRef(fine, 0), "worker")
+        applied = attempt(store, accepted.targets, ChunkRef(fine, 0), "worker", seconds=no_time_goes_by)
     assert (applied.verdict, applied.items) == ("kept", 3)
     assert [(line["reason"], line["count"]) for line in logs if line["event"] == "chunks left for the sweep"] == [
         ("the job store is away", 2)
