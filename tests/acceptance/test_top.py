@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.acceptance.system import System, eventually, run
@@ -19,13 +20,20 @@ MEMBERS = {
 def test_the_document_describes_the_running_system(system: System, first_key: int) -> None:
     job_id = system.send([a_case(first_key)])
     system.final(job_id)
-    ended = run("top", "--once", "--json", cwd=system.place)
-    assert ended.returncode == 0, ended.stderr
-    document = json.loads(ended.stdout)
+
+    def shown() -> dict[str, Any]:
+        ended = run("top", "--once", "--json", cwd=system.place)
+        assert ended.returncode == 0, ended.stderr
+        return dict(json.loads(ended.stdout))
+
+    def workers() -> set[int]:
+        return {one["pid"] for one in shown()["workers"]}
+
+    eventually(lambda: workers() >= set(system.stack["processes"]["worker"]), what="every worker is shown")
+    document = shown()
     assert set(document) == {"at", "databases", "workers", "chunks"}
     assert [one["database"] for one in document["databases"]] == ["demo", "demo_sqlite"]
     assert all(set(one) == MEMBERS for one in document["databases"])
-    assert {one["pid"] for one in document["workers"]} >= set(system.stack["processes"]["worker"])
 
 
 def test_without_a_terminal_it_shows_once(system: System) -> None:
