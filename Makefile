@@ -49,7 +49,7 @@ test: setup ## Every test of the service, on real services; TESTS=tests/unit for
 
 COVERAGE_OPTIONS ?=
 
-coverage: setup ## Every test but those of containers and packages; ends with what none of them reaches
+coverage: setup ## Every test but those of containers, packages and the mutation tool; ends with what none of them reaches
 	$(BIN)/python -m tests.line_coverage --options="--numprocesses $(WORKERS) --dist loadfile" $(COVERAGE_OPTIONS)
 
 # here every test is run: those of the image, the compose file, the packages and the tools, and the hostile requests

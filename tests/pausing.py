@@ -1,8 +1,7 @@
-"""Processes that do nothing for a while."""
+"""Processes that are stopped for a while (SIGSTOP), and then continue."""
 
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 from tests.acceptance.system import System
@@ -10,15 +9,25 @@ from tests.acceptance.system import System
 
 @contextmanager
 def frozen(*pids: int) -> Iterator[None]:
-    """Stop processes and their children for a while; they stay there."""
-    trees = [one for pid in pids for one in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))]
-    for one in trees:
-        one.send_signal(signal.SIGSTOP)
+    """Stop processes and all of their children for the block; one that ends meanwhile is ignored."""
+    stopped: list[psutil.Process] = []
     try:
+        for pid in pids:
+            _stop(psutil.Process(pid), stopped)
         yield
     finally:
-        for one in trees:
-            one.send_signal(signal.SIGCONT)
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+def _stop(process: psutil.Process, stopped: list[psutil.Process]) -> None:
+    """Stop a process before its children, so that it starts no other meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        process.suspend()
+        stopped.append(process)
+        for child in process.children():
+            _stop(child, stopped)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Who(Enum):
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How large attacks are: the bytes that bombs decode to, how often one lane repeats its attack, how long
-    connections are held that the service does not close; and how far the attackers give way to every other process."""
+    connections are held that the service does not close; `niceness` (0 to 19) is the attackers' nice value."""
 
     bomb_bytes: int
     rounds: int

@@ -20,8 +20,7 @@ from tests.hostile.wire import Access, Tally
 
 LONG = Scale(bomb_bytes=16 << 20, rounds=5, hold_s=5, niceness=19)
 SHORT = Scale(bomb_bytes=4 << 20, rounds=1, hold_s=0.5, niceness=0)
-"""It does not measure how long another client waits, and beside other tests an attacker that gives way is cut off for
-its slowness."""
+"""For `make check`: beside other tests, attackers that give way get no processor time, and are cut off as too slow."""
 _GONE_WITHIN_S = 60
 _BATCHES = 2
 _ATTACKER, _NEIGHBOUR = ("other", "demo"), ("demo", "demo_sqlite")
@@ -93,7 +92,9 @@ class Attackers:
 
     def _told(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        line = self.process.stdout.readline()
+        assert line, f"the generator ended with status {self.process.wait()}; its error is above"
+        return line
 
 
 @dataclass

@@ -1,9 +1,8 @@
 """The attackers, in a process of their own that may give way to every other: python -m tests.hostile.generator
 
 Takes orders as lines of JSON, one after the other: prepares what they need, says `ready`, and begins at the next line.
-It ends once every lane has had its rounds. If `endless`, it says `attacking` once they were answered, or cut, oftener
-than there are attacks, since they may be long in coming to it, and ends at one line more. Then it prints each
-attack's tally.
+It ends once every lane has had its rounds. If `endless`, it prints `attacking` once more requests have ended than there
+are attacks, continues until the next line, and then prints each attack's tally.
 """
 
 import asyncio
@@ -76,7 +75,8 @@ async def _prepared(orders: Orders) -> dict[str, Attacker]:
 
 
 async def _attack(orders: Orders) -> dict[str, Attacker]:
-    os.setpriority(os.PRIO_PROCESS, 0, orders.scale.niceness)
+    niceness = max(orders.scale.niceness, os.getpriority(os.PRIO_PROCESS, 0))  # only root may lower it
+    os.setpriority(os.PRIO_PROCESS, 0, niceness)
     attackers = await _prepared(orders)
     print("ready", flush=True)
     await _next_line()
@@ -88,6 +88,9 @@ async def _attack(orders: Orders) -> dict[str, Attacker]:
     ]
     if orders.endless:
         while sum(attacker.tally.requests for attacker in attackers.values()) <= len(attackers):
+            for lane in lanes:
+                if lane.done():
+                    lane.result()  # none ends by itself, but by an error
             await asyncio.sleep(_LOOK_S)  # the lanes count, and tell nobody
         print("attacking", flush=True)
         await _next_line()

@@ -25,7 +25,10 @@ _SHARING = ("tests/acceptance/", "tests/contract/")
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "tests", type=Path, nargs="*", help="all but tests of containers and packages, if none is named"
+        "tests",
+        type=Path,
+        nargs="*",
+        help="if none is named, all but those of containers, packages and the mutation tool",
     )
     parser.add_argument(
         "--apart", action="store_true", help="files that share a running system one by one, for the map"
@@ -42,7 +45,11 @@ def _names(places: Sequence[Path]) -> list[str]:
 
 def _groups(tests: Sequence[Path], apart: bool) -> list[tuple[str, list[str]]]:
     """The runs: a name for the result of each, and its files."""
-    every = [path for path in sorted((ROOT / "tests").iterdir()) if path.name not in _LEFT_OUT]
+    every = [
+        path
+        for path in sorted((ROOT / "tests").iterdir())
+        if path.name not in _LEFT_OUT and (path.is_dir() or path.match("test_*.py"))
+    ]
     names = _names(tests or every)
     together = [name for name in names if not (apart and name.startswith(_SHARING))]
     alone = [(name, [name]) for name in names if name not in together]

@@ -16,7 +16,7 @@ LIST = Path(__file__).with_name("unreached.toml")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Gap:
-    """A place that no test reaches; `told` is what is missing there, if it is not the whole line."""
+    """A place that no test reaches; `note` says what is missing there if it is not the whole line."""
 
     file: str
     line: int
@@ -50,7 +50,7 @@ class Excuse:
 
 
 def read_excuses(path: Path = LIST) -> list[Excuse]:
-    """The list."""
+    """Read the entries of the list."""
     return [Excuse(**one) for one in tomllib.loads(path.read_text("utf-8")).get("unreached", [])]
 
 

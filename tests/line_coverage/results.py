@@ -48,12 +48,12 @@ class Result:
 
 
 def results() -> list[Result]:
-    """All that there are."""
+    """List the results of all runs that the build directory holds."""
     return [Result(path) for path in sorted(_RUNS.glob("*"))]
 
 
 def forget_results() -> None:
-    """Begin anew."""
+    """Delete the results of earlier runs."""
     shutil.rmtree(_RUNS, ignore_errors=True)
 
 

@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     mutants = choice.mutants_of(root, paths)
     entries = equivalent.listed(root)
     for entry in equivalent.stale(entries, mutants, paths):
-        print(f"stale in {equivalent.LIST}: {entry.file}: {entry.line!r} -> {entry.becomes!r}")
+        line = f"{entry.file}: {entry.line!r} -> {entry.becomes or 'anything'!r}"
+        print(f"{equivalent.LIST} has an entry that matches no mutant; update or remove it: {line}")
     file = root / RESULTS
     known = report.kept(file)
     chosen = _chosen(root, mutants, options, known)
@@ -55,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--since", help="only lines that differ from this revision")
     parser.add_argument("--sample", type=int, help="so many that count, at random")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
-    parser.add_argument("--again", action="store_true", help="those that survived the last time, once more")
+    parser.add_argument(
+        "--again", action="store_true", help="every mutant whose last result is survived or unreached, once more"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time")
     parser.add_argument(
         "--budget",

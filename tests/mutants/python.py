@@ -51,7 +51,7 @@ class _Visitor(cst.CSTVisitor):
         super().__init__()
         self.found: list[Mutant] = []
         self._path, self._text = path, text
-        self._operators = (*PIECES, *settings.PIECES) if path == settings.PATH else PIECES
+        self._operators = (*PIECES, *settings.PIECES) if settings.defines_settings(path) else PIECES
         self._starts = [0]
         for line in text.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))

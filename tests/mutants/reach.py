@@ -47,11 +47,13 @@ class Reach:
     """The tests of a repository by the lines of its package."""
 
     def __init__(self, root: Path, measured: Path) -> None:
-        """Choose from the tests below `root`, by a map if there is one."""
+        """Choose from the tests below `root`, by a map if there is one; files may hold mutants later, not yet."""
         self._root = root
         self._measured = Measured(json.loads(measured.read_text("utf-8"))) if measured.exists() else None
-        self._measured_at = measured.stat().st_mtime if measured.exists() else 0
+        self._newer = _written_after(root, measured.stat().st_mtime if measured.exists() else 0)
         self._imported: dict[Path, frozenset[str]] = {}
+        for path in (root / "src" / _PACKAGE).rglob("*.py"):
+            self._imports(path)
 
     def seconds(self, test: str) -> float:
         """The time that a test took as the map was made; a guess for one that is not on it."""
@@ -100,7 +102,7 @@ class Reach:
 
     def _is_newer(self, path: str) -> bool:
         """Tell whether a file was written after the map: its lines, or its tests, are others then."""
-        return (self._root / path).stat().st_mtime > self._measured_at
+        return path in self._newer
 
     def _is_there(self, test: str) -> bool:
         file, *names = test.split("::")
@@ -207,6 +209,12 @@ class Measured:
     def _reached(self, path: str, numbers: Iterable[int]) -> list[set[str]]:
         lines = self.lines[path]
         return [lines.get(number, {""}) for number in numbers] or [{""}]
+
+
+def _written_after(root: Path, moment: float) -> frozenset[str]:
+    """The files of the package and the tests that were written after a moment (of `st_mtime`)."""
+    files = [path for place in ("src", "tests") for path in (root / place).rglob("*.*") if path.is_file()]
+    return frozenset(path.relative_to(root).as_posix() for path in files if path.stat().st_mtime > moment)
 
 
 def _file(test: str) -> str:

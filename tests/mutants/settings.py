@@ -4,16 +4,21 @@ import libcst as cst
 import libcst.matchers as m
 from tests.mutants.operators import Pairs, Pieces
 
-PATH = "src/carecase_worker/settings/model.py"
+_PLACES = ("src/carecase_worker/settings/model.py", "src/carecase_worker/settings/sections/")
 _FIELD = m.Call(func=m.Name("Field"))
-_SECONDS = m.Call(func=m.Name("_seconds"))
+_SECONDS = m.Call(func=m.Name("seconds_setting"))
 _CHOICE = m.Annotation(annotation=m.Subscript(value=m.Name("Literal")))
+
+
+def defines_settings(path: str) -> bool:
+    """Tell whether a file defines settings."""
+    return path.startswith(_PLACES)
 
 
 def doubled(node: cst.Call) -> Pieces:
     """Twice the default."""
     place = 0 if m.matches(node, _FIELD) else 1 if m.matches(node, _SECONDS) else None
-    if place is None or not node.args:
+    if place is None or len(node.args) <= place or node.args[place].keyword is not None:
         return
     default = node.args[place].value
     if m.matches(default, m.Integer() | m.Float() | m.BinaryOperation()):

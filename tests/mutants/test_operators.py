@@ -1,13 +1,15 @@
 """The mistakes that are put in, and those that are not because nobody could notice them."""
 
 import ast
+from pathlib import Path
 
 import pytest
 from mutmut.mutation import mutators
-from tests.mutants import lua, python, settings
+from tests.mutants import lua, python
 
 MODULE = "src/carecase_worker/jobs/some.py"
 STATEMENT = "src/carecase_worker/targets/some.py"
+SETTINGS = "src/carecase_worker/settings/sections/intake.py"
 SCRIPT = "src/carecase_worker/store/lua/some.lua"
 
 
@@ -116,12 +118,20 @@ def test_comments_and_commands_of_lua_are_left_alone() -> None:
     ("text", "mistake"),
     [
         ("class A:\n    a: Count = Field(1 << 30, description='b c')", "(1 << 30) * 2"),
-        ("class A:\n    a: Seconds = _seconds('a', 60, 'b c')", "60 * 2"),
+        ("class A:\n    a: Seconds = seconds_setting('a', 60, 'b c')", "60 * 2"),
         ("class A:\n    a: Literal['b', 'c'] = Field('b', description='d e')", "Field('c'"),
     ],
 )
 def test_a_mistake_in_a_default_is_made(text: str, mistake: str) -> None:
-    assert any(mistake in mutated for mutated in becomes(settings.PATH, text))
+    assert any(mistake in mutated for mutated in becomes(SETTINGS, text))
+
+
+def test_the_defaults_of_the_sections_are_found() -> None:
+    """They are recognised by the names of the functions that make them."""
+    text = (Path(__file__).parents[2] / SETTINGS).read_text("utf-8")
+    mistakes = [mutant.instead for mutant in python.mutants_of(SETTINGS, text)]
+    assert {"(60) * 2", "(64) * 2"} & {*mistakes}
+    assert sum(instead.endswith(") * 2") for instead in mistakes) > 10
 
 
 def test_every_mistake_is_one_and_stands_where_it_is_said_to() -> None:

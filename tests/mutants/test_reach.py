@@ -60,6 +60,18 @@ def test_with_a_map_they_are_those_that_reach_the_line_the_quickest_first(root: 
     assert chosen(root, "return LIMIT") == [[NAMES[2], NAMES[1]]]
 
 
+def test_a_file_that_a_mutant_has_been_put_into_is_as_new_as_it_was(root: Path) -> None:
+    measure(root, {"1": [0], "4": [1, 2]})
+    at = TEXT.index("LIMIT\n")
+    mutant = Mutant(ADD, TEXT, at, at + len("LIMIT"), "", "removed")
+    os.utime(root / ADD, (2, 2))
+    reach = Reach(root, root / MAP)
+    before = reach.tests_of(mutant)
+    (root / ADD).write_text("def added(:")
+    os.utime(root / ADD, (1, 1))
+    assert reach.tests_of(mutant) == before
+
+
 def test_of_those_the_ones_that_reach_little_else_come_first(root: Path) -> None:
     measure(root, {"1": [0, 2], "3": [0, 2], "4": [1, 2]})
     assert chosen(root, "return LIMIT") == [[NAMES[1], NAMES[2]]], "2 s and 1 line, before 1 s and 3 lines"
