@@ -11,15 +11,15 @@ import httpx
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """A context that trusts nobody."""
-_PATIENCE = {"timeout": 60}
-"""Of httpx, it is five seconds: not long on a machine that has more to do."""
+_TIMEOUT_S = 60.0
+"""The default of httpx, 5 s, is too short on a busy machine."""
 
 
-def http_get(url: str, **options: Any) -> httpx.Response:
-    """Get a resource, by a connection of its own."""
-    return httpx.get(url, verify=_NO_TLS, **_PATIENCE | options)
+def http_get(url: str, timeout: float = _TIMEOUT_S, **options: Any) -> httpx.Response:
+    """Get a resource on a connection of its own; `timeout` is in seconds. Raises httpx.TransportError."""
+    return httpx.get(url, verify=_NO_TLS, timeout=timeout, **options)
 
 
-def http_client(**options: Any) -> httpx.Client:
-    """A client that keeps connections, cookies and headers."""
-    return httpx.Client(verify=_NO_TLS, **_PATIENCE | options)
+def http_client(timeout: float = _TIMEOUT_S, **options: Any) -> httpx.Client:
+    """A client that keeps connections, cookies and headers; `timeout` is in seconds."""
+    return httpx.Client(verify=_NO_TLS, timeout=timeout, **options)

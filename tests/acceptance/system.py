@@ -155,7 +155,7 @@ class System:
 
     def metrics(self) -> list[str]:
         """What Prometheus would read."""
-        return http_get(f"{self.stack['intake']['url']}/metrics", timeout=60).text.splitlines()
+        return http_get(f"{self.stack['intake']['url']}/metrics").text.splitlines()
 
     def log_sizes(self) -> dict[Path, int]:
         """The bytes of the log of each process, for `logs` to begin behind."""
@@ -252,6 +252,6 @@ def _engine(url: str) -> Engine:
 
 def _is_ready(url: str) -> bool:
     try:
-        return http_get(f"{url}/readyz", timeout=60).status_code == 200
+        return http_get(f"{url}/readyz").status_code == 200
     except httpx.TransportError:
         return False

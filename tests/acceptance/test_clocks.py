@@ -60,7 +60,7 @@ def test_an_intake_that_is_a_day_ahead_accepts_now(system: System, first_key: in
         eventually(lambda: logged_reasons(log), what="the log says so")
         own = [
             line
-            for line in http_get(f"{ahead.base_url}/metrics", timeout=60).text.splitlines()
+            for line in http_get(f"{ahead.base_url}/metrics").text.splitlines()
             if line.startswith("carecase_clock_offset_seconds") and 'role="intake"' in line
         ]
     moments = [datetime.fromisoformat(job["submittedAt"]) for job in jobs]

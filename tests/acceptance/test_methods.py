@@ -1,9 +1,9 @@
 """Methods: HEAD, OPTIONS, and those that a path does not take."""
 
-import httpx
 import pytest
 from tests.acceptance.system import System
 from tests.builders import a_case
+from tests.plain_http import http_client
 
 
 def test_head_is_get_without_the_body(system: System, first_key: int) -> None:
@@ -35,7 +35,8 @@ def test_head_is_get_without_the_body(system: System, first_key: int) -> None:
 )
 def test_a_path_says_which_methods_it_takes(system: System, path: str, methods: set[str]) -> None:
     url = system.stack["intake"]["url"] + path
-    options, wrong = httpx.options(url, timeout=60), httpx.patch(url, timeout=60)
+    with http_client() as client:
+        options, wrong = client.options(url), client.patch(url)
     assert options.status_code == 204
     assert wrong.status_code == wrong.json()["error"]["status"] == 405
     assert wrong.json()["debug"]["activityID"]
@@ -44,4 +45,5 @@ def test_a_path_says_which_methods_it_takes(system: System, path: str, methods: 
 
 
 def test_a_path_that_is_not_there_has_no_options(system: System) -> None:
-    assert httpx.options(f"{system.stack['intake']['url']}/nothing", timeout=60).status_code == 404
+    with http_client(base_url=system.stack["intake"]["url"]) as client:
+        assert client.options("/nothing").status_code == 404

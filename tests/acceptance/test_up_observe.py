@@ -14,7 +14,7 @@ def test_it_scrapes_every_role_with_the_rules_loaded_and_says_where(tmp_path: Pa
         url = system.stack["prometheus"]["url"]
 
         def asked(path: str) -> dict[str, list[dict[str, str]]]:
-            return dict(http_get(f"{url}/api/v1/{path}", timeout=60).json()["data"])
+            return dict(http_get(f"{url}/api/v1/{path}").json()["data"])
 
         def states() -> set[str]:
             return {target["health"] for target in asked("targets")["activeTargets"]}

@@ -25,7 +25,7 @@ def generated(system: System, kept: KeptDirectories, tmp_path_factory: pytest.Te
     """Imports modules of the generated package."""
     place = tmp_path_factory.mktemp("generated")
     (place / "options.yml").write_text(yaml.safe_dump(OPTIONS))
-    (place / "openapi.json").write_bytes(http_get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).content)
+    (place / "openapi.json").write_bytes(http_get(f"{system.stack['intake']['url']}/openapi.json").content)
     lock = "requirements-generator.lock"
     made_of = [(ROOT / lock).read_text()]
     generator = kept.directory("generator", lambda place: environment(place, "--require-hashes", "-r", lock), made_of)

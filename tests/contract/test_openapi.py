@@ -28,7 +28,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def published(system: System) -> dict[str, Any]:
-    return dict(http_get(f"{system.stack['intake']['url']}/openapi.json", timeout=60).json())
+    return dict(http_get(f"{system.stack['intake']['url']}/openapi.json").json())
 
 
 def operations(published: dict[str, Any]) -> Iterator[dict[str, Any]]:

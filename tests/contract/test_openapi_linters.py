@@ -30,7 +30,7 @@ def linters(kept: KeptDirectories) -> Path:
 def place(system: System, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the description as it is served."""
     place = tmp_path_factory.mktemp("linters")
-    served = http_get(f"{system.stack['intake']['url']}/openapi.json", timeout=60)
+    served = http_get(f"{system.stack['intake']['url']}/openapi.json")
     (place / "openapi.json").write_bytes(served.content)
     return place
 

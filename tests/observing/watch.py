@@ -99,20 +99,20 @@ class Watch:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The samples of an instant query."""
-        document = http_get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=60).json()
+        document = http_get(f"{self.url}/api/v1/query", params={"query": expression}).json()
         assert document["status"] == "success", (expression, document)
         return list(document["data"]["result"])
 
     def values(self, expression: str, start: float, end: float, step: float) -> list[dict[str, Any]]:
         """The series of a query over a range."""
         asked = httpx.QueryParams({"query": expression, "start": start, "end": end, "step": step})
-        document = http_get(f"{self.url}/api/v1/query_range", params=asked, timeout=60).json()
+        document = http_get(f"{self.url}/api/v1/query_range", params=asked).json()
         assert document["status"] == "success", (expression, document)
         return list(document["data"]["result"])
 
     def firing(self) -> set[tuple[str, str]]:
         """The alerts that fire, each with its database."""
-        alerts = http_get(f"{self.url}/api/v1/alerts", timeout=60).json()["data"]["alerts"]
+        alerts = http_get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
         return {
             (one["labels"]["alertname"], one["labels"].get("database", ""))
             for one in alerts

@@ -6,7 +6,7 @@ import re
 
 import httpx
 from tests.acceptance.system import System
-from tests.plain_http import http_get
+from tests.plain_http import http_client, http_get
 
 
 def test_a_page_runs_only_what_came_with_it(guarded: System) -> None:
@@ -40,7 +40,8 @@ def test_only_the_named_pages_may_call(guarded: System, system: System) -> None:
             "Access-Control-Request-Method": "PUT",
             "Access-Control-Request-Headers": "x-api-key,authorization,vbasoftware-database,content-type",
         }
-        return httpx.options(f"{of.stack['intake']['url']}/care-cases-batch", headers=headers, timeout=60)
+        with http_client(base_url=of.stack["intake"]["url"]) as client:
+            return client.options("/care-cases-batch", headers=headers)
 
     allowed = preflight(guarded, "https://desk.example")
     assert allowed.headers["access-control-allow-origin"] == "https://desk.example"

@@ -60,7 +60,7 @@ class Intake:
     def client(self, name: str = "ann", **headers: str) -> httpx.Client:
         """A client with good credentials, which sends JSON for the database `demo` and says nothing of itself."""
         token = jwt.encode({"sub": f"user of {name}", "client_id": name, "exp": 4_000_000_000}, SECRET, "HS256")
-        made = http_client(base_url=self.url, timeout=60)
+        made = http_client(base_url=self.url)
         made.headers = httpx.Headers(
             {
                 "x-api-key": KEYS[name],

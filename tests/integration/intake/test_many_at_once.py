@@ -139,7 +139,7 @@ def a_process(
 
 def answers(url: str) -> bool:
     try:
-        return http_get(f"{url}/livez", timeout=60).status_code == 200
+        return http_get(f"{url}/livez").status_code == 200
     except httpx.TransportError:
         return False
 

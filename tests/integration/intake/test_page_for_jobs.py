@@ -33,7 +33,7 @@ def policy_of(response: httpx.Response) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", ["", *(f"/{name}" for name in NAMES if name != "index.html"), "/settings.json"])
 def test_each_file_may_run_and_load_nothing_but_files_from_here(intake: Intake, path: str) -> None:
-    response = http_get(f"{intake.url}/app{path}", timeout=60)
+    response = http_get(f"{intake.url}/app{path}")
     assert response.status_code == 200
     policy = policy_of(response)
     assert policy.pop("default-src") == policy.pop("base-uri") == policy.pop("form-action") == "'none'"
@@ -49,7 +49,7 @@ def test_each_file_may_run_and_load_nothing_but_files_from_here(intake: Intake, 
 @pytest.mark.parametrize("path", ["", "/main.js", "/css/foundation.css", "/settings.json"])
 def test_a_browser_keeps_it_and_asks_each_time_if_it_is_still_the_same(intake: Intake, path: str) -> None:
     url = f"{intake.url}/app{path}"
-    with http_client(timeout=60) as client:
+    with http_client() as client:
         for encoding in ("zstd", "gzip", "identity"):
             first = client.get(url, headers={"accept-encoding": encoding})
             assert first.headers["cache-control"] == "no-cache"
@@ -63,7 +63,7 @@ def test_a_browser_keeps_it_and_asks_each_time_if_it_is_still_the_same(intake: I
 
 def test_all_that_it_refers_to_is_there(intake: Intake) -> None:
     seen, open_ones = set[str](), [f"{intake.url}/app", f"{intake.url}/app/{LEADS_BACK}"]
-    with http_client(timeout=60) as client:
+    with http_client() as client:
         while open_ones:
             url = open_ones.pop()
             response = client.get(url)
@@ -76,20 +76,20 @@ def test_all_that_it_refers_to_is_there(intake: Intake) -> None:
 
 @pytest.mark.parametrize("path", ["/index.html", "/nothing.js", "/%2e%2e/routes.py", "/css", "//main.js"])
 def test_nothing_else_is_there(intake: Intake, path: str) -> None:
-    assert http_get(f"{intake.url}/app{path}", timeout=60).status_code == 404
+    assert http_get(f"{intake.url}/app{path}").status_code == 404
 
 
 def test_with_a_slash_at_its_end_it_leads_to_the_page_under_whatever_prefix(intake: Intake) -> None:
-    response = http_get(f"{intake.url}/app/", timeout=60)
+    response = http_get(f"{intake.url}/app/")
     assert (response.status_code, response.headers["location"]) == (308, "../app")
 
 
 def test_it_says_which_credentials_it_needs_and_can_be_turned_off(servers: Services) -> None:
     with an_intake(servers.redis_url, "either:", intake={"require": "either"}) as intake:
-        assert http_get(f"{intake.url}/app/settings.json", timeout=60).json() == {"require": "either", "oidc": None}
+        assert http_get(f"{intake.url}/app/settings.json").json() == {"require": "either", "oidc": None}
     with an_intake(servers.redis_url, "off:", intake={"app_page": False}) as intake:
         for path in ("/app", "/app/", "/app/main.js", "/app/settings.json"):
-            assert http_get(intake.url + path, timeout=60).status_code == 404
+            assert http_get(intake.url + path).status_code == 404
 
 
 def test_the_page_signs_in_where_and_for_what_the_settings_say(servers: Services) -> None:
@@ -98,7 +98,7 @@ def test_the_page_signs_in_where_and_for_what_the_settings_say(servers: Services
     places = {f"{name}_endpoint": f"{issuer}/{name}" for name in ("authorization", "token", "end_session")}
     oidc = {"issuer": issuer, "client_id": "page", "audience": "care", "scopes": ["openid", "care"], **places}
     with an_intake(servers.redis_url, "oidc:", jwt=jwt, oidc=oidc) as intake:
-        sign_in = http_get(f"{intake.url}/app/settings.json", timeout=60).json()["oidc"]
+        sign_in = http_get(f"{intake.url}/app/settings.json").json()["oidc"]
     assert (sign_in["audience"], sign_in["scope"]) == ("care", "openid care")
     assert sign_in["endpoints"] == {
         "authorization": f"{issuer}/authorization",

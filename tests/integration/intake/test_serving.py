@@ -13,7 +13,7 @@ from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case
 from tests.integration.intake.answers import GUARDED, JSON, accepted, item, job_of, multi_status, problem, require
 from tests.integration.intake.intakes import Intake, an_intake
-from tests.plain_http import http_get
+from tests.plain_http import http_client, http_get
 from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED, UPDATED
@@ -241,7 +241,8 @@ def called_by_pages(servers: Services) -> Iterator[Intake]:
 def test_pages_of_named_origins_may_call_and_read_and_no_others(called_by_pages: Intake) -> None:
     def asked(origin: str, **headers: str) -> httpx.Response:
         asks = {"origin": origin, "access-control-request-method": "PUT", **headers}
-        return httpx.options(f"{called_by_pages.url}{BATCH}", headers=asks, timeout=60)
+        with http_client(base_url=called_by_pages.url) as client:
+            return client.options(BATCH, headers=asks)
 
     taken = (
         "x-api-key, Authorization, vbasoftware-database, Content-Type, Content-Encoding, Idempotency-Key, Prefer,"

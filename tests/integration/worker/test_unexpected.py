@@ -157,7 +157,7 @@ def test_the_schema_of_a_database_is_in_the_metrics(worker: Worker) -> None:
     worker.completes(worker.admit())
 
     def is_there() -> bool:
-        metrics = http_get(f"http://127.0.0.1:{worker.port}/metrics", timeout=60).text
+        metrics = http_get(f"http://127.0.0.1:{worker.port}/metrics").text
         return 'carecase_schema_behind{database="demo"} 0.0' in metrics.splitlines()
 
     eventually(is_there, what="the schema is reported as one that fits")

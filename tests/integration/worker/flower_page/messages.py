@@ -11,7 +11,7 @@ from tests.plain_http import http_get
 
 
 def is_known(url: str) -> bool:
-    return http_get(url, auth=(USER.encode(), PASSWORD.encode()), timeout=60).status_code == 200
+    return http_get(url, auth=(USER.encode(), PASSWORD.encode())).status_code == 200
 
 
 def id_of(number: int) -> str:

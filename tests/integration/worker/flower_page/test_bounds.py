@@ -33,7 +33,7 @@ def test_of_many_connections_the_oldest_gives_way_and_the_health_is_still_shown(
             return received[:12]
 
         def gave_way() -> float:
-            exposition = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD), timeout=60).text
+            exposition = http_get(f"{url}/tools/flower/metrics", auth=(USER, PASSWORD)).text
             return float(re.findall(r"^carecase_flower_connections_gave_way_total (.*)$", exposition, re.MULTILINE)[0])
 
         assert gave_way() == 0
@@ -47,7 +47,7 @@ def test_of_many_connections_the_oldest_gives_way_and_the_health_is_still_shown(
         ]
         for _ in range(1100):  # more than there are descriptors, usually
             connected()
-        assert http_get(f"{url}/tools/flower/healthcheck", timeout=60).status_code == 200
+        assert http_get(f"{url}/tools/flower/healthcheck").status_code == 200
         assert psutil.Process(pid).num_fds() < most + 100
         assert 1100 < gave_way() < 1200
 
@@ -69,7 +69,7 @@ def test_its_memory_is_bounded_whatever_has_passed(servers: Services, flower: "t
             eventually(partial(is_known, f"{url}/tools/flower/api/task/info/{id_of(first + 99)}"), 60)
     memory_bytes = psutil.Process(pid).memory_info().rss
     assert memory_bytes < MOST_BYTES, f"{memory_bytes >> 20} MB"
-    assert len(http_get(f"{url}/tools/flower/api/tasks", auth=auth, timeout=60).json()) == 5_000
-    assert len(http_get(f"{url}/tools/flower/api/workers", auth=auth, timeout=60).json()) <= 500
-    exposition = http_get(f"{url}/tools/flower/metrics", auth=auth, timeout=60).text
+    assert len(http_get(f"{url}/tools/flower/api/tasks", auth=auth).json()) == 5_000
+    assert len(http_get(f"{url}/tools/flower/api/workers", auth=auth).json()) <= 500
+    exposition = http_get(f"{url}/tools/flower/metrics", auth=auth).text
     assert len(set(re.findall(r'worker="([^"]+)"', exposition))) <= 500

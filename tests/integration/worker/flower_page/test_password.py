@@ -15,7 +15,7 @@ def test_every_route_needs_the_password(flower: tuple[str, int]) -> None:
     url, _ = flower
     others = ["", "/", "/tools", "/metrics", "/tools/flower", "/static/js/flower.js", "/ws", "//tools/flower/metrics"]
     others += ["/tools/flower/healthcheck/", "/tools/flower/HEALTHCHECK", "/tools/flower/static/js/flower.js"]
-    with http_client(timeout=60) as client:
+    with http_client() as client:
         for path in [*others, *(f"/tools/flower{route}" for route in routes())]:
             for method in METHODS:
                 response = client.request(method, url + path)
@@ -65,7 +65,7 @@ def test_from_another_machine_its_health_needs_the_password_as_everything_does(
 
 
 def test_whoever_has_the_password_sees_the_pages(flower: tuple[str, int]) -> None:
-    with http_client(auth=(USER, PASSWORD), base_url=flower[0], timeout=60) as client:
+    with http_client(auth=(USER, PASSWORD), base_url=flower[0]) as client:
         shown = client.get("/tools/flower", follow_redirects=True)
         assert (shown.status_code, shown.url.path) == (200, "/tools/flower/")
         for link in re.findall(r'(?:src|href)="(/[^"]+)"', shown.text):
