@@ -18,7 +18,7 @@ _AGAIN_S = 0.2
 
 
 class Who(Enum):
-    """Whoever makes an attack."""
+    """The maker of an attack."""
 
     NOBODY = "nobody"
     CLIENT = "a client"
@@ -26,7 +26,7 @@ class Who(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large attacks are: the bytes that bombs decode to, how often one lane repeats its attack, how long
+    """Size of attacks: the bytes that bombs decode to, how often one lane repeats its attack, how long
     connections are held that the service does not close; `niceness` (0 to 19) is the attackers' nice value."""
 
     bomb_bytes: int

@@ -38,14 +38,14 @@ class Together:
 
 @dataclass
 class Report:
-    """What was found."""
+    """Results of a run of attacks."""
 
     costs: list[Cost] = field(default_factory=list)
     together: Together | None = None
 
     @property
     def faults(self) -> list[str]:
-        """What went over its bounds."""
+        """Bounds that were exceeded."""
         return [fault for cost in self.costs for fault in cost.faults()]
 
 
@@ -137,7 +137,7 @@ class Bench:
             tell(report.costs[-1])
 
     def _alone(self, ground: Ground, attackers: Attackers, name: str) -> Cost:
-        """What one attack costs, whatever the rate of its client."""
+        """Measure one attack, without a rate limit."""
         attack = ATTACKS[name]
         attackers.order(self._orders(ground, [name], endless=False))
         _settle(ground)
@@ -152,7 +152,7 @@ class Bench:
         return Cost(name, attack, tally, used, ground.redis_bytes() - before)
 
     def _together(self, ground: Ground, attackers: Attackers, names: Sequence[str], seconds: float) -> Together:
-        """What another client sees, of another database."""
+        """Measure another client, of another database, under all attacks."""
         before = _neighbour(ground, seconds / 6) if seconds else Seen()
         attackers.order(self._orders(ground, names, endless=True))
         with watched(ground) as used:
@@ -186,7 +186,7 @@ def _program(name: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def _neighbour(ground: Ground, seconds: float) -> Seen:
-    """What another client sees for so long, and while it sends some batches."""
+    """Measure another client for so many seconds, and while it sends some batches."""
     access = access_of(ground.intake, *_NEIGHBOUR, source="127.0.0.2")
     with _program("neighbour") as process:
         orders = {"access": asdict(access), "seconds": seconds, "batches": _BATCHES, "intake": ground.pids["intake"][0]}

@@ -1,4 +1,4 @@
-"""What an attack may cost, derived from what the configuration lets one client have; and what one did cost."""
+"""Bounds on the cost of an attack, derived from what the configuration lets one client have; and measured costs."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ NOTHING_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an attack sent and what that used; `left` is what Redis has in the end above what it had before."""
+    """Requests of an attack, and the resources used; `left` is what Redis has in the end above what it had before."""
 
     name: str
     attack: Attack
@@ -49,7 +49,7 @@ class Cost:
         return self.used.cpu["intake"] + self.used.cpu["redis"]
 
     def faults(self) -> list[str]:
-        """Where it went over its bounds, or was not the attack that it is meant to be, in words."""
+        """Describe each bound that was exceeded, and an attack that did not end as defined."""
         tally, peaks = self.tally, self.used.peaks
         bounds = {
             "CPU seconds": (self.cpu, self._most_cpu()),

@@ -52,7 +52,7 @@ async def endless_target(attacker: Attacker) -> None:
 
 
 async def no_http(attacker: Attacker) -> None:
-    """What is no HTTP."""
+    """Bytes that are no HTTP."""
     async with attacker.connection() as connection:
         await connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
         await connection.end()

@@ -19,7 +19,7 @@ from tests.hostile.catalogue import ATTACKS
 from tests.hostile.wire import CUT, Access, Tally
 
 _REFUSED_S = 0.05
-"""How long a lane waits whose connection was refused or cut: else it would be a flood of connections, which is another
+"""The pause of a lane whose connection was refused or cut: else it would be a flood of connections, which is another
 attack."""
 _LOOK_S = 0.05
 

@@ -30,7 +30,7 @@ _FINAL = ("completed", "cancelled")
 
 @dataclass
 class Seen:
-    """What the neighbour has seen: how long polls, batches and `/livez` took, in ms, and what became of items.
+    """Observations of the neighbour: how long polls, batches and `/livez` took, in ms, and what became of items.
 
     `waits_ms` is, for each poll, how long the neighbour and the intake's event loop were ready for a processor and had
     none: on a machine that others load, this is the part of a poll that is not the service's.
@@ -46,7 +46,7 @@ class Seen:
 
     @property
     def faultless(self) -> bool:
-        """Whether each poll was answered, and each item of each batch was applied."""
+        """Tell whether every poll was answered and every item applied."""
         return not self.wrong and self.applied == self.items > 0
 
 

@@ -1,4 +1,4 @@
-"""What a system has used: CPU time of each of its parts, the intake's memory, Redis's."""
+"""Resource use of a system: CPU seconds of each part, memory of intake and Redis in bytes."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -56,7 +56,7 @@ class Peaks:
 
 @dataclass
 class Used:
-    """What was used within a block, by each part; complete once it has ended."""
+    """Measure the use by each part within a block; complete once it has ended."""
 
     cpu: dict[str, float] = field(default_factory=dict)
     peaks: Peaks = field(default_factory=Peaks)

@@ -16,7 +16,7 @@ _MIB = 1 << 20
 
 
 def row(cost: Cost) -> str:
-    """What one attack cost: seconds and MiB, CPU for each request in ms and for each byte in ns."""
+    """Cost of one attack: seconds and MiB, CPU for each request in ms and for each byte in ns."""
     tally, used = cost.tally, cost.used
     intake = used.cpu["intake"]
     each, byte = intake / max(tally.requests, 1) * 1e3, intake / max(tally.sent, 1) * 1e9
@@ -31,7 +31,7 @@ def row(cost: Cost) -> str:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """What came of all attacks together, and what went over its bounds."""
+    """Describe all attacks together, and the bounds that were exceeded."""
     if report.together:
         yield from _together(report.together)
     yield ""
@@ -69,5 +69,5 @@ def part(values: Sequence[float], share: float) -> float:
 
 
 def _ends(ends: Mapping[str, int]) -> str:
-    """How many ended in each way."""
+    """Count the ends of each kind."""
     return ", ".join(f"{number:,} × {how}" for how, number in sorted(ends.items()))

@@ -41,7 +41,7 @@ class Tally:
 
     @property
     def requests(self) -> int:
-        """How many requests, or connections without one, came to an end."""
+        """Count the requests, and connections without one, that came to an end."""
         return sum(self.ends.values())
 
     def ended(self, how: str) -> None:

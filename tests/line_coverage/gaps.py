@@ -25,7 +25,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Excuse:
-    """Why a line, and what is indented below it, need not be reached. The line is its text: numbers change.
+    """Reason for a line, and what is indented below it, not to be reached. The line is its text: numbers change.
 
     `sometimes`: it is reached on some machines, or in some runs.
     """

@@ -46,7 +46,7 @@ class Place:
 
     @property
     def data(self) -> Path:
-        """What the names of coverage.py's data files begin with, one file for each process."""
+        """The beginning of the names of coverage.py's data files, one for each process."""
         return self.directory / "data"
 
     @property

@@ -29,7 +29,7 @@ class Result:
 
     @property
     def statements(self) -> dict[Statement, list[str]]:
-        """Which tests reach each statement of the scripts."""
+        """The tests that reach each statement of the scripts."""
         noted = self._notes()["statements"].items()
         return {Statement(script, int(line), int(column)): tests for (script, line, column), tests in _split(noted)}
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.mutants import choice, equivalent, report
-from tests.mutants.crew import Crew, results
 from tests.mutants.equivalent import Equivalent
 from tests.mutants.mutant import Mutant
 from tests.mutants.trial import Result, Verdict, result
+from tests.mutants.trials import TrialPool, results
 
 ROOT = Path(__file__).parent.parent.parent
 RESULTS = Path("build") / "mutants" / "results.jsonl"
@@ -26,26 +26,26 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         line = f"{entry.file}: {entry.line!r} -> {entry.becomes or 'anything'!r}"
         print(f"{equivalent.LIST} has an entry that matches no mutant; update or remove it: {line}")
     file = root / RESULTS
-    known = report.kept(file)
+    known = report.read_results(file)
     chosen = _chosen(root, mutants, options, known)
     if options.list:
         print("".join(mutant.diff for mutant in chosen[: options.sample]))
         return 0
     settled = {} if options.again else known
-    settled |= {mutant.name: result(mutant, Verdict.EQUIVALENT) for mutant in chosen if _in(entries, mutant)}
+    settled |= {mutant.name: result(mutant, Verdict.EQUIVALENT) for mutant in chosen if _is_equivalent(entries, mutant)}
     wanted = min(options.sample or len(chosen), len(chosen))
     found = []
-    with Crew(root, options.jobs, options.budget) as crew:
-        for done in results(chosen, settled, crew, options.jobs, wanted):
+    with TrialPool(root, options.jobs, options.budget) as pool:
+        for done in results(chosen, settled, pool, options.jobs, wanted):
             found.append(done)
             if done.name not in settled:
-                report.keep(file, done)
+                report.append_result(file, done)
                 counted = sum(one.counts for one in found)
-                print(f"[{counted}/{wanted}] {_told(done)}", flush=True)
+                print(f"[{counted}/{wanted}] {_result_line(done)}", flush=True)
     print(report.summary(found))
-    for test in sorted(crew.experience.unsound):
+    for test in sorted(pool.experience.unsound):
         print(f"fails without any mistake put into the code, and was left out; mend it: {test}")
-    return int(report.score(found) < options.least or bool(crew.experience.unsound))
+    return int(report.score(found) < options.least or bool(pool.experience.unsound))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _in(entries: Iterable[Equivalent], mutant: Mutant) -> bool:
+def _is_equivalent(entries: Iterable[Equivalent], mutant: Mutant) -> bool:
     return any(entry.means(mutant) for entry in entries)
 
 
@@ -84,7 +84,7 @@ def _chosen(root: Path, mutants: list[Mutant], options: argparse.Namespace, know
     return choice.shuffled(mutants, options.seed) if options.sample else mutants
 
 
-def _told(done: Result) -> str:
+def _result_line(done: Result) -> str:
     by = f" by {done.by}" if done.by else ""
     return f"{done.verdict}{by}: {done.path}:{done.line} {done.kind} ({done.seconds:.0f} s)"
 

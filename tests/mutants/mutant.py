@@ -41,7 +41,7 @@ class Mutant:
 
     @property
     def after(self) -> str:
-        """What becomes of these lines."""
+        """The lines that these become."""
         return _plain(self._around(self.instead))
 
     @property

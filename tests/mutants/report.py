@@ -1,4 +1,4 @@
-"""What a run found: a line for each mutant in a file, and a summary for people."""
+"""Results of a run: a line for each mutant in a file, and a summary for people."""
 
 import json
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ from tests.mutants.trial import Result, Verdict
 _NOTICED = (Verdict.KILLED, Verdict.TIMED_OUT)
 
 
-def kept(path: Path) -> dict[str, Result]:
+def read_results(path: Path) -> dict[str, Result]:
     """The results in a file, by the names of the mutants; a line that was cut off is none."""
     found = {}
     for line in path.read_text("utf-8").splitlines() if path.exists() else ():
@@ -22,7 +22,7 @@ def kept(path: Path) -> dict[str, Result]:
     return found
 
 
-def keep(path: Path, result: Result) -> None:
+def append_result(path: Path, result: Result) -> None:
     """Add a result to the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:

@@ -63,7 +63,7 @@ def _git(root: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def results(repository: Path) -> dict[tuple[str, str], dict[str, object]]:
-    """What a run finds, by file and line as it becomes."""
+    """The verdicts of a run, by file and line as it becomes."""
     assert main(["--jobs", "1", "--least", "100"], repository) == 1, "the score is below the bound"
     records = [json.loads(line) for line in (repository / RESULTS).read_text().splitlines()]
     return {(one["path"], one["after"]): one for one in records}

@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from tests.mutants.mutant import Mutant
 from tests.mutants.reach import Reach
+from tests.mutants.sandbox import Ran, Sandbox
 from tests.mutants.type_checker import TypeChecker
-from tests.mutants.workshop import Ran, Workshop
 
 _RUN_SECONDS = 60
 """Of a run, beside its tests."""
@@ -20,7 +20,7 @@ _OPTIONS = ("-x", "--no-header", "-rfE", "--tb=line", "--show-capture=no")
 
 
 class Verdict(StrEnum):
-    """What the tests said of a mutant."""
+    """Result of trying a mutant."""
 
     KILLED = "killed"
     TIMED_OUT = "timed out"
@@ -58,7 +58,7 @@ class Result:
 
 
 class Experience:
-    """What earlier trials of a run have taught: which files kill, and which tests fail without any mistake."""
+    """Results of earlier trials of a run: which files kill, and which tests fail without any mistake."""
 
     def __init__(self) -> None:
         self._kills: Counter[tuple[str, str]] = Counter()
@@ -83,16 +83,16 @@ class Experience:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """All that a trial needs beside the mutant; only the workshop is for one trial at a time."""
+class TrialRunner:
+    """All that a trial needs beside the mutant; only the sandbox is for one trial at a time."""
 
-    workshop: Workshop
+    sandbox: Sandbox
     types: TypeChecker
     reach: Reach
     experience: Experience
     budget: float
 
-    def tried(self, mutant: Mutant) -> Result:
+    def run(self, mutant: Mutant) -> Result:
         """Run the tests over a mutant, stage by stage, unless the type checker refuses it."""
         if self.types.refuses(mutant):
             return result(mutant, Verdict.REFUSED)
@@ -138,15 +138,15 @@ class Bench:
 
     def _run(self, mutant: Mutant, tests: Sequence[str], without: Iterable[str] = ()) -> Ran:
         left_out = [f"--deselect={test}" for test in self.experience.unsound.union(without)]
-        self.workshop.put(mutant.path, mutant.mutated)
+        self.sandbox.put(mutant.path, mutant.mutated)
         try:
             return self._pytest(tests, *_OPTIONS, *left_out)
         finally:
-            self.workshop.put(mutant.path, mutant.text)
+            self.sandbox.put(mutant.path, mutant.text)
 
     def _pytest(self, tests: Sequence[str], *options: str) -> Ran:
         limits = {test: self.reach.limit(test) for test in (test.partition("[")[0] for test in tests)}
-        return self.workshop.run([*options, *tests], limits, _RUN_SECONDS + sum(limits.values()))
+        return self.sandbox.run([*options, *tests], limits, _RUN_SECONDS + sum(limits.values()))
 
     def _must_be_collected(self, tests: Sequence[str]) -> None:
         if not self.experience.collected.issuperset(tests):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-_MARK = "MUTANTS_WORKSHOP"
+_MARK = "MUTANTS_SANDBOX"
 _GRACE_SECONDS = 5
 _PASSED = (0, 5)
 """Of pytest: all passed; there was none to run."""
@@ -30,14 +30,14 @@ _moments = count(1_000_000_000)
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of a run of tests."""
+    """Outcome of a run of pytest."""
 
     passed: bool
     timed_out: bool
     output: str
 
 
-class Workshop:
+class Sandbox:
     """One copy, for one mutant at a time."""
 
     def __init__(self, root: Path, place: Path) -> None:
@@ -60,7 +60,7 @@ class Workshop:
         os.utime(self.copy / path, (moment, moment))
 
     def command(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command in the copy; what it leaves running is ended with the workshop."""
+        """Run a command in the copy; what it leaves running is ended with the sandbox."""
         return subprocess.run(command, cwd=self.copy, env=self._environment, capture_output=True, text=True)
 
     def run(self, arguments: Sequence[str], limits: Mapping[str, float], seconds: float) -> Ran:
@@ -74,13 +74,13 @@ class Workshop:
         """
         temporary, output = self.place / "tmp", self.place / "output"
         asked = [str(output), ["-p", "no:cacheprovider", f"--basetemp={temporary}", *arguments], dict(limits)]
-        zygote = self._zygote()
-        assert zygote.stdin
-        assert zygote.stdout
-        zygote.stdin.write(f"{json.dumps(asked)}\n".encode())
-        in_time = bool(select.select([zygote.stdout], [], [], seconds)[0])
+        fork_server = self._fork_server()
+        assert fork_server.stdin
+        assert fork_server.stdout
+        fork_server.stdin.write(f"{json.dumps(asked)}\n".encode())
+        in_time = bool(select.select([fork_server.stdout], [], [], seconds)[0])
         self._end_all()
-        status = int(zygote.stdout.readline() or -1)
+        status = int(fork_server.stdout.readline() or -1)
         shutil.rmtree(temporary, ignore_errors=True)
         return Ran(in_time and status in _PASSED, not in_time, output.read_text("utf-8", "replace"))
 
@@ -93,12 +93,12 @@ class Workshop:
         self._end_all()
         shutil.rmtree(self.place, ignore_errors=True)
 
-    def _zygote(self) -> "subprocess.Popen[bytes]":
+    def _fork_server(self) -> "subprocess.Popen[bytes]":
         """The process that forks for each run."""
         if self._is_removed:
             raise RuntimeError("The run of mutants has ended.")
         if self._started is None or self._started.poll() is not None:
-            program = Path(__file__).with_name("zygote.py")
+            program = Path(__file__).with_name("fork_server.py")
             self._started = subprocess.Popen(
                 [self._python, "-P", program], cwd=self.copy, env=self._environment, bufsize=0,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0,

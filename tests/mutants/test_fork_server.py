@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = Path(__file__).with_name("zygote.py")
+PROGRAM = Path(__file__).with_name("fork_server.py")
 NEVER_ENDS = """
 import sqlite3
 
