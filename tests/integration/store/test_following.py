@@ -23,7 +23,7 @@ def a_job_of_two_chunks(store: Stores) -> str:
 
 
 async def woken(follower: Follower) -> None:
-    assert await follower.turn(timedelta(seconds=10), timedelta(0)), "nothing woke the listener"
+    assert await follower.turn(timedelta(seconds=60), timedelta(0)), "nothing woke the listener"
 
 
 async def changed(follower: Follower) -> set[str]:
@@ -68,7 +68,7 @@ def test_where_nobody_listens_redis_sends_no_progress(play: Play) -> None:
 
 def test_a_listener_looks_at_its_jobs_again_once_a_broken_connection_is_made_anew(play: Play) -> None:
     async def scene(here: Listening) -> None:
-        async with asyncio.timeout(30), here.begun():
+        async with asyncio.timeout(60), here.begun():
             with here.finals.followers.of_client("demo") as follower:
                 await here.finals.hear_progress()
                 await here.progress_heard_by(1)

@@ -93,12 +93,12 @@ def test_several_processes_that_have_the_old_file_do_not_spoil_the_new_one(
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn) as one, ProcessPoolExecutor(1, spawn) as another:
         for key, process in enumerate((one, another), start=10):
-            assert process.submit(apply_elsewhere, path, key, 1).result(60) == [CREATED]
+            assert process.submit(apply_elsewhere, path, key, 1).result(300) == [CREATED]
         backup.rename(path)
         assert apply(engine, UPSERT, a_case(20)) == [CREATED]
-        assert one.submit(apply_elsewhere, path, 21, 1).result(60) == [CREATED]
+        assert one.submit(apply_elsewhere, path, 21, 1).result(300) == [CREATED]
         assert apply(engine, UPSERT, a_case(1), seq=2) == [UPDATED]
-        assert another.submit(apply_elsewhere, path, 22, 1).result(60) == [CREATED]
+        assert another.submit(apply_elsewhere, path, 22, 1).result(300) == [CREATED]
     assert apply(engine, UPSERT, a_case(1), seq=3) == [UPDATED]
     assert keys_in(path) == [1, 20, 21, 22]
 
@@ -108,13 +108,13 @@ def test_processes_write_the_same_file_after_one_of_them_has_looked_for_it_while
 ) -> None:
     away = path.with_name("away")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-        assert other.submit(apply_elsewhere, path, 10, 1).result(60) == [CREATED]
+        assert other.submit(apply_elsewhere, path, 10, 1).result(300) == [CREATED]
         path.rename(away)
         with pytest.raises(TargetFailure):
             apply(engine, UPSERT, a_case(20))
         away.rename(path)
         assert apply(engine, UPSERT, a_case(20)) == [CREATED]
-        assert other.submit(apply_elsewhere, path, 21, 1).result(60) == [CREATED]
+        assert other.submit(apply_elsewhere, path, 21, 1).result(300) == [CREATED]
         assert apply(engine, UPSERT, a_case(22)) == [CREATED]
     assert keys_in(path) == [1, 10, 20, 21, 22]
 
@@ -262,7 +262,7 @@ def test_a_file_that_is_replaced_while_it_is_opened_is_opened_anew(path: Path, e
         shutil.move(backup, path)
         fcntl.flock(note, fcntl.LOCK_UN)
         with pytest.raises(TargetFailure) as failure:
-            applied.result(60)
+            applied.result(300)
     assert failure.value.kind is FailureKind.AWAY
     assert apply(engine, UPSERT, a_case(3), seq=2) == [CREATED]
     assert keys_in(path) == [1, 3]

@@ -66,13 +66,13 @@ def kept_garbage() -> Iterator[None]:
 def test_a_purge_a_settling_and_a_look_at_a_schema_leave_no_connection_behind(store: Stores, database: Engine) -> None:
     tenants, connections = {"demo": tenant(url_of(database))}, GROUNDS["postgresql"].connections
     Purge(Intervals(store.client), tenants, KEEP).once()
-    eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the purge is closed")
+    eventually(lambda: connections(database, "") == 0, what="that of the purge is closed")
     settle = Settle(store.leases, tenants, guarded=lambda step: step)
     settle.once()
     settle.busy["demo"].join(120)
-    eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the settling is closed")
+    eventually(lambda: connections(database, "") == 0, what="that of the settling is closed")
     SchemaWatch(tenants).once()
-    eventually(lambda: connections(database, "") == 0, seconds=20, what="that of the look is closed")
+    eventually(lambda: connections(database, "") == 0, what="that of the look is closed")
 
 
 def test_a_database_that_is_away_keeps_no_other_from_being_purged_or_settled(

@@ -24,7 +24,7 @@ def test_a_client_of_http_1_0_reads_until_the_end(intake: Intake) -> None:
     with intake.client() as client:
         credentials = "".join(f"{name}: {client.headers[name]}\r\n" for name in ("x-api-key", "authorization"))
     host, port = intake.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), 10) as connection:
+    with socket.create_connection((host, int(port)), 60) as connection:
         connection.sendall(f"GET /jobs/{job_id}/events HTTP/1.0\r\n{credentials}\r\n".encode())
         received = b""
         while piece := connection.recv(65536):
