@@ -11,7 +11,7 @@ from tests.containers.images import build_all
 from tests.needs import lack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A running engine with every image; the first time takes minutes."""
     reason = lacking()
@@ -23,7 +23,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployment(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The compose file as it is, with real containers, up and healthy."""
     with deployed(engine, tmp_path_factory.mktemp("deployment")) as deployment:

@@ -16,7 +16,7 @@ from tests.containers.deployment import Deployment, block_of
 from tests.containers.images import OURS, ROOT
 from tests.plain_http import http_get
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(900, func_only=True)  # the one engine of a machine is waited for
 
 _VERIFY = block_of(ROOT / "docs" / "operations" / "deployment.md", "audit verify")
 
