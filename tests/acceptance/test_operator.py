@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from tempfile import gettempdir
 from urllib.parse import urlsplit
 
 import psutil
@@ -21,6 +20,9 @@ from tests.builders import a_case
 
 from carecase_worker.embedded.stack import ports_of
 from carecase_worker.settings.loading import process_environment
+
+COMMON = "/tmp"
+"""The temporary directory of every suite on this machine, whichever is its own: starts take turns there."""
 
 
 def test_a_data_directory_keeps_all_through_a_stop_a_kill_and_a_port_that_is_taken(tmp_path: Path) -> None:
@@ -103,7 +105,7 @@ def test_two_systems_started_together_keep_out_of_each_others_way(tmp_path: Path
     for place in places:
         place.mkdir()
     with ThreadPoolExecutor() as pool, ExitStack() as stack:
-        start = partial(running, TMPDIR=gettempdir())
+        start = partial(running, TMPDIR=COMMON)
         systems = list(pool.map(lambda place: stack.enter_context(start(place, "--workers", "1")), places))
         urls = {system.stack[part]["url"] for system in systems for part in ("intake", "flower", "redis")}
         assert len(urls) == 6
@@ -117,7 +119,11 @@ def test_it_stops_cleanly_also_while_it_starts_and_whoever_presses_twice(
     tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
     process = subprocess.Popen(
-        [*COMMAND, "up"], cwd=tmp_path, env=process_environment(), stderr=subprocess.PIPE, text=True
+        [*COMMAND, "up"],
+        cwd=tmp_path,
+        env=process_environment() | {"TMPDIR": COMMON},
+        stderr=subprocess.PIPE,
+        text=True,
     )
     eventually(lambda: (tmp_path / ".carecase" / "logs" / "redis.log").exists())
     for number in numbers:

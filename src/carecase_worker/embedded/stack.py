@@ -6,7 +6,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -166,9 +166,20 @@ class Stack:
             variables[f"CARECASE_CLIENTS_{name.upper()}_DATABASES"] = ",".join(databases)
         return variables
 
+    def clients(self, tokens: JwtSettings, now: datetime) -> list[dict[str, Any]]:
+        """Return the clients as in stack.json: name, credentials valid from now on, databases."""
+        return [
+            {
+                "name": name,
+                "api_key": self.secrets.api_keys[name],
+                "bearer": sign(Bearer(name, name, now + _TOKEN_LIFETIME), tokens, now),
+                "databases": list(databases),
+            }
+            for name, databases in CLIENTS.items()
+        ]
+
     def write(self, processes: Mapping[str, Any], tokens: JwtSettings, clock: Clock) -> None:
         """Write stack.json atomically, readable only by its owner."""
-        now = clock.now()
         urls = self.database_urls()
         page = {
             "intake": {"url": f"http://127.0.0.1:{self.ports.intake}"},
@@ -179,15 +190,7 @@ class Stack:
             },
             "redis": {"url": self.redis_url(), "broker_prefix": BROKER_PREFIX},
             "databases": {name: {"url": url, "dialect": scheme_of(url)} for name, url in urls.items()},
-            "clients": [
-                {
-                    "name": name,
-                    "api_key": self.secrets.api_keys[name],
-                    "bearer": sign(Bearer(name, name, now + _TOKEN_LIFETIME), tokens, now),
-                    "databases": list(databases),
-                }
-                for name, databases in CLIENTS.items()
-            ],
+            "clients": self.clients(tokens, clock.now()),
             "processes": processes,
         }
         if self.config is not None:

@@ -6,15 +6,17 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
 from threading import Event, Thread
+from types import MappingProxyType
 from typing import IO
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 from carecase_worker.clock import Clock, Sleep
 from carecase_worker.embedded.children import Children, Command
@@ -145,7 +147,7 @@ def _start(
         used = _start_servers(stack, settings, children)
         started = Started(data_dir / STACK_FILE, used, tuple(_moved(options, usual, stack.ports)))
         worker_ports = free_local_ports(options.workers) if observer else [0] * options.workers
-        _start_roles(stack, children, worker_ports)
+        _start_roles(stack, children, worker_ports, stack.clients(settings.jwt, clock.now())[0])
         if observer:
             _start_observer(observer, stack, children, worker_ports)
 
@@ -213,7 +215,8 @@ def _start_servers(stack: Stack, settings: Settings, children: Children) -> bool
     return used
 
 
-def _start_roles(stack: Stack, children: Children, worker_ports: Sequence[int]) -> None:
+def _start_roles(stack: Stack, children: Children, worker_ports: Sequence[int], client: Mapping[str, str]) -> None:
+    """Start the roles; return once intake and Flower serve this system's own client and user."""
     environment = {**process_environment(), **settings_variables(), **stack.environment()}
     if stack.config:
         environment["CARECASE_CONFIG"] = str(stack.config)
@@ -223,9 +226,15 @@ def _start_roles(stack: Stack, children: Children, worker_ports: Sequence[int]) 
         children.start(_role("worker", own, logs / f"worker-{number}.log"))
     intake = children.start(_role("intake", environment, logs / "intake.log"))
     flower = children.start(_role("flower", environment, logs / "flower.log"))
-    children.wait_ready(intake, lambda: _serves(f"http://127.0.0.1:{stack.ports.intake}/readyz"), _READY_WITHIN_S)
-    healthy = f"http://127.0.0.1:{stack.ports.flower}/flower/healthcheck"
-    children.wait_ready(flower, lambda: _serves(healthy), _READY_WITHIN_S)
+    url = f"http://127.0.0.1:{stack.ports.intake}"
+    own = {"x-api-key": client["api_key"], "Authorization": f"Bearer {client['bearer']}"}
+    # another system's may listen there by now, while the one here cannot: it is ready, and knows no client of this one
+    children.wait_ready(
+        intake, lambda: _serves(f"{url}/readyz") and _serves(f"{url}/jobs?pageSize=1", own), _READY_WITHIN_S
+    )
+    workers = f"http://127.0.0.1:{stack.ports.flower}/flower/api/workers"
+    user = {"Authorization": f"Basic {b64encode(f'flower:{stack.secrets.flower}'.encode()).decode()}"}
+    children.wait_ready(flower, lambda: _serves(workers, user), _READY_WITHIN_S)
 
 
 def _start_observer(program: str, stack: Stack, children: Children, worker_ports: Sequence[int]) -> None:
@@ -247,9 +256,10 @@ def _answers(client: StoreClient) -> bool:
     return True
 
 
-def _serves(url: str) -> bool:
+def _serves(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> bool:
     try:
-        with _DIRECTLY.open(url, timeout=2) as answer:
+        request = Request(url, headers=dict(headers))  # noqa: S310  # of this machine, by HTTP
+        with _DIRECTLY.open(request, timeout=2) as answer:
             return bool(answer.status == 200)
     except (OSError, HTTPException):  # another program has the port, and does not speak HTTP
         return False

@@ -3,12 +3,15 @@
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from tests.acceptance.system import COMMAND, eventually, give_ports, run
 from tests.plain_http import http_get
 
+from carecase_worker.embedded.stack import ports_of
 from carecase_worker.settings.loading import process_environment
 from carecase_worker.targets.causes import Causes
 
@@ -97,3 +100,31 @@ def test_a_database_that_cannot_be_used_is_reported_and_once_it_is_away_everythi
             process.terminate()
             process.communicate(timeout=120)
     assert process.returncode == 0
+
+
+class _Another(BaseHTTPRequestHandler):
+    """An intake of somebody else's: it is ready, and knows nobody."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_another_systems_intake_at_its_port_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    """As when somebody else starts a system at the same time, who has a temporary directory of his own."""
+    variables = give_ports(tmp_path)
+    port = ports_of(tmp_path / ".carecase").intake
+    with ThreadPoolExecutor() as pool:
+        ran = pool.submit(run, "up", cwd=tmp_path, variables=variables)
+        eventually((tmp_path / ".carecase" / "logs" / "redis.log").exists, what="the ports are chosen")
+        with HTTPServer(("127.0.0.1", port), _Another) as another:
+            pool.submit(another.serve_forever)
+            ended = ran.result()
+            another.shutdown()
+    assert ended.returncode == 2
+    assert "Running" not in ended.stdout
+    assert f"cannot listen on port {port}" in ended.stderr
+    assert not list(tmp_path.rglob("stack.json"))
