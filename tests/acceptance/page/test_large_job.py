@@ -8,8 +8,6 @@ from tests.acceptance.system import System
 
 ITEMS = 1_000_000
 MOST_NODES = 3000
-FREEZE_MS = 5000
-"""A page that other programs keep from the processor does not react for a while either."""
 WATCH = """() => {
     window.longest = 0;
     let last = performance.now();
@@ -48,4 +46,4 @@ def test_a_million_items_of_which_all_fail_do_not_freeze_it(visit: Visit, system
     # it goes on meanwhile, so whoever leaves need not wait for it
     page.get_by_role("link", name="All jobs").click()
     expect(page.get_by_role("heading", name="Jobs")).to_be_focused()
-    assert page.evaluate("longest") < FREEZE_MS
+    assert page.evaluate("longest") < 1000
