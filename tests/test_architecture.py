@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
+from tests.docstrings import BEGIN, questions
 
 from carecase_worker.settings.urls.targets import SCHEMES
 from carecase_worker.targets.dialects.registry import DIALECTS
@@ -53,7 +54,6 @@ KNOWS_DIALECTS = ("targets/dialects/", "settings/urls/targets.py")
 """Who knows dialects by name: their own room, and the grammar of URLs, which is checked before anything is opened."""
 A_DIALECT = re.compile(r"(?:postgresql|sqlite|mysql|mariadb|mssql|oracle)\b")
 ASKS_FOR_A_DIALECT = frozenset({"get_backend_name", "get_driver_name", "get_dialect", "drivername"})
-QUESTION = re.compile(r"(?:what|who|whose|which|where|whether|how|when|why)\b", re.IGNORECASE)
 BROAD_EDGES = {
     "intake/http/middleware/access_log.py": 1,
     "worker/app.py": 1,
@@ -102,15 +102,8 @@ def test_modules_and_what_they_offer_say_what_they_promise() -> None:
 
 
 def test_a_docstring_begins_with_no_question_word() -> None:
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    docstrings = [
-        (f"{name_of(module)}:{getattr(node, 'lineno', 1)}", ast.get_docstring(node) or "")
-        for module in MODULES
-        for node in nodes_of(module)
-        if isinstance(node, documented)
-    ]
-    asked = [f"{place}: {text[:80]}" for place, text in docstrings if QUESTION.match(text)]
-    assert asked == [], "begin a function's in the imperative, a class's or module's with a noun"
+    asked = [f"{name_of(module)}:{question}" for module in MODULES for question in questions(tree_of(module))]
+    assert asked == [], BEGIN
 
 
 def test_a_room_has_about_a_dozen_modules() -> None:

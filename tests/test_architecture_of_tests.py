@@ -1,12 +1,12 @@
 """The house rules for tests: short modules that import no test module, no private attributes, no idle sleep."""
 
 import ast
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.docstrings import BEGIN, questions
 
 TESTS = Path(__file__).parent
 MODULES = sorted(TESTS.rglob("*.py"))
@@ -16,7 +16,6 @@ OF_THE_LANGUAGE = {"_asdict", "_exit", "_fields", "_make", "_replace"}
 OWNERS = {"self", "cls"}
 TOOLS = ("mutants/", "line_coverage/", "hostile/")
 """Programs of their own, whose docstrings are as those of the package."""
-QUESTION = re.compile(r"(?:what|who|whose|which|where|whether|how|when|why)\b", re.IGNORECASE)
 NAMES_INTERNALS = {"unit/test_internals.py"}
 """The list of third parties' internals that the package relies on, by which an upgrade that moves one fails."""
 
@@ -127,13 +126,6 @@ def test_a_sleep_with_a_reason_and_one_that_only_yields_are_taken(text: str) -> 
 
 
 def test_a_docstring_of_a_tool_begins_with_no_question_word() -> None:
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    docstrings = [
-        (f"{name_of(module)}:{getattr(node, 'lineno', 1)}", ast.get_docstring(node) or "")
-        for module in MODULES
-        if name_of(module).startswith(TOOLS)
-        for node in ast.walk(tree_of(module))
-        if isinstance(node, documented)
-    ]
-    asked = [f"{place}: {text[:80]}" for place, text in docstrings if QUESTION.match(text)]
-    assert asked == [], "begin a function's in the imperative, a class's or module's with a noun"
+    tools = [module for module in MODULES if name_of(module).startswith(TOOLS)]
+    asked = [f"{name_of(module)}:{question}" for module in tools for question in questions(tree_of(module))]
+    assert asked == [], BEGIN

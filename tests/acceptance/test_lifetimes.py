@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from tests.acceptance.system import System, eventually, running
 from tests.builders import a_case
+from tests.pausing import paused_workers
 
 CONFIG = """
 [intake]
@@ -57,17 +58,10 @@ def test_a_job_that_has_expired_is_gone_for_as_long_again_and_then_was_never(has
 
 
 def test_nobody_waits_longer_than_is_configured(hasty: System) -> None:
-    pool = [hasty.pid("worker"), *hasty.pool()]
-    for pid in pool:
-        hasty.kill(pid, signal.SIGSTOP)
-    try:
-        with hasty.client() as client:
-            began = time.monotonic()
-            response = client.put("/care-cases-batch", json=[a_case(2)], headers={"Prefer": "wait=40"})
-            assert 5 <= time.monotonic() - began < 30
-    finally:
-        for pid in pool:
-            hasty.kill(pid, signal.SIGCONT)
+    with paused_workers(hasty), hasty.client() as client:
+        began = time.monotonic()
+        response = client.put("/care-cases-batch", json=[a_case(2)], headers={"Prefer": "wait=40"})
+        assert 5 <= time.monotonic() - began < 30
     assert (response.status_code, response.headers["preference-applied"]) == (202, "wait=5")
 
 
@@ -87,20 +81,17 @@ def test_a_body_that_does_not_arrive_is_not_waited_for(hasty: System) -> None:
 
 
 def test_a_stop_answers_those_who_wait(hasty: System) -> None:
-    pool = [hasty.pid("worker"), *hasty.pool()]
-    for pid in pool:
-        hasty.kill(pid, signal.SIGSTOP)
-    try:
-        with hasty.client() as client, socket.create_connection((client.base_url.host, client.base_url.port)) as c:
-            job_id = client.put("/care-cases-batch", json=[a_case(3)]).json()["job"]["jobId"]
-            headers = "\r\n".join(f"{name}: {value}" for name, value in client.headers.items())
-            c.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: x\r\n{headers}\r\nPrefer: wait=5\r\n\r\n".encode())
-            for _ in range(10):  # until it is held: these came after it
-                assert client.get(f"/jobs/{UUID(int=5)}").status_code == 404
-            began = time.monotonic()
-            hasty.kill(hasty.pid("intake"), signal.SIGTERM)
-            assert c.recv(65536).startswith(b"HTTP/1.1 200 ")
-            assert time.monotonic() - began < 4
-    finally:
-        for pid in pool:
-            hasty.kill(pid, signal.SIGCONT)
+    with (
+        paused_workers(hasty),
+        hasty.client() as client,
+        socket.create_connection((client.base_url.host, client.base_url.port)) as c,
+    ):
+        job_id = client.put("/care-cases-batch", json=[a_case(3)]).json()["job"]["jobId"]
+        headers = "\r\n".join(f"{name}: {value}" for name, value in client.headers.items())
+        c.sendall(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: x\r\n{headers}\r\nPrefer: wait=5\r\n\r\n".encode())
+        for _ in range(10):  # until it is held: these came after it
+            assert client.get(f"/jobs/{UUID(int=5)}").status_code == 404
+        began = time.monotonic()
+        hasty.kill(hasty.pid("intake"), signal.SIGTERM)
+        assert c.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert time.monotonic() - began < 4

@@ -19,6 +19,7 @@ import psutil
 from sqlalchemy import create_engine, text
 from tests.acceptance.system import COMMAND, System, eventually, run, stopped_with_parent
 from tests.builders import a_case
+from tests.pausing import paused_workers
 from tests.plain_http import http_get
 from tests.ports import free_port
 
@@ -210,17 +211,13 @@ def test_a_main_process_that_was_stopped_for_a_while_kills_no_pool_process_for_a
     deadline_s = 3.0
     timeouts = {f"CARECASE_DATABASES_{name}_STATEMENT_TIMEOUT_SECONDS": "2" for name in ("DEMO", "DEMO_SQLITE")}
     own = {"CARECASE_WORKER_CHUNK_DEADLINE_SECONDS": str(deadline_s), **timeouts}
-    others = [psutil.Process(pid) for pid in system.stack["processes"]["worker"]]
     with worker_beside(system, tmp_path, own) as worker:
         eventually(lambda: worker.poll() is not None or is_well(tmp_path), what="the worker is well")
         assert worker.poll() is None, (tmp_path / "worker.log").read_text()
         main = psutil.Process(worker.pid)
         pool = {child.pid for child in main.children()}
-        stopped = [process for other in others for process in (other, *other.children())]
-        for process in stopped:
-            process.suspend()
         engine = create_engine(system.stack["databases"]["demo"]["url"])
-        try:
+        with paused_workers(system):
             with engine.begin() as connection:
                 connection.execute(text("LOCK TABLE care_case IN ACCESS EXCLUSIVE MODE"))
                 job_id = system.send([a_case(first_key)])
@@ -231,10 +228,7 @@ def test_a_main_process_that_was_stopped_for_a_while_kills_no_pool_process_for_a
             later = [system.send([a_case(first_key + number)]) for number in range(1, 4)]
             for one in later:
                 system.final(one)
-        finally:
-            engine.dispose()
-            for process in stopped:
-                process.resume()
+        engine.dispose()
         assert {child.pid for child in main.children()} == pool
         log = (tmp_path / "worker.log").read_text()
         assert "time limit" not in log

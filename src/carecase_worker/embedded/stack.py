@@ -50,6 +50,7 @@ class Ports:
     prometheus: int = 0
 
 
+FLOWER_USER = "flower"
 FIRST_PORTS = Ports(intake=8080, flower=5555, redis=0, postgres=0, prometheus=9090)
 """Ports of a first start; 0 is any free port."""
 
@@ -153,7 +154,7 @@ class Stack:
             "CARECASE_JWT_SECRET": self.secrets.jwt,
             "CARECASE_FLOWER_HOST": "127.0.0.1",
             "CARECASE_FLOWER_PORT": str(self.ports.flower),
-            "CARECASE_FLOWER_USER": "flower",
+            "CARECASE_FLOWER_USER": FLOWER_USER,
             "CARECASE_FLOWER_URL_PREFIX": "flower",
             "CARECASE_FLOWER_PASSWORD": self.secrets.flower,
             "CARECASE_FLOWER_BROKER_URL": self.redis_url(FLOWER),
@@ -185,7 +186,7 @@ class Stack:
             "intake": {"url": f"http://127.0.0.1:{self.ports.intake}"},
             "flower": {
                 "url": f"http://127.0.0.1:{self.ports.flower}/flower",
-                "user": "flower",
+                "user": FLOWER_USER,
                 "password": self.secrets.flower,
             },
             "redis": {"url": self.redis_url(), "broker_prefix": BROKER_PREFIX},

@@ -23,6 +23,7 @@ from carecase_worker.embedded.children import Children, Command
 from carecase_worker.embedded.observer import prometheus, prometheus_program
 from carecase_worker.embedded.servers import postgres, require_installed, valkey
 from carecase_worker.embedded.stack import (
+    FLOWER_USER,
     STACK_FILE,
     Ports,
     Stack,
@@ -233,7 +234,7 @@ def _start_roles(stack: Stack, children: Children, worker_ports: Sequence[int], 
         intake, lambda: _serves(f"{url}/readyz") and _serves(f"{url}/jobs?pageSize=1", own), _READY_WITHIN_S
     )
     workers = f"http://127.0.0.1:{stack.ports.flower}/flower/api/workers"
-    user = {"Authorization": f"Basic {b64encode(f'flower:{stack.secrets.flower}'.encode()).decode()}"}
+    user = {"Authorization": f"Basic {b64encode(f'{FLOWER_USER}:{stack.secrets.flower}'.encode()).decode()}"}
     children.wait_ready(flower, lambda: _serves(workers, user), _READY_WITHIN_S)
 
 
