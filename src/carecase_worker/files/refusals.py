@@ -67,6 +67,15 @@ def no_cell(line: int, column: int) -> FileFault:
     )
 
 
+def error_cell(line: int, column: int) -> FileFault:
+    """Return the fault of a workbook's cell with an error, or with a formula that no program has calculated."""
+    return FileFault(
+        line,
+        f"has an error, such as #N/A, or a formula without a result in column {column}. Correct it in the workbook and"
+        " save it there; or empty the cell, or put the error's text into null_tokens in the mapping, if it means null.",
+    )
+
+
 def nul(line: int) -> FileFault:
     """Return the fault of a line with U+0000."""
     return FileFault(

@@ -9,7 +9,7 @@ import msgspec
 from carecase_worker.batches.faults import empty
 from carecase_worker.files.mapping import FileMapping
 from carecase_worker.files.records import Records
-from carecase_worker.files.refusals import FileFault, no_cell, refusal, refuse
+from carecase_worker.files.refusals import FileFault, error_cell, no_cell, refusal, refuse
 from carecase_worker.files.table import Report, Table
 
 _ROWS_AT_ONCE = 500
@@ -56,19 +56,27 @@ def _records(
 ) -> Iterator[Records]:
     """Yield the nonblank rows, some at a time."""
     while some := list(islice(numbered, _ROWS_AT_ONCE)):
-        readable = [(line, row) for line, row in some if _is_readable(row, line, table, report)]
+        readable = [(line, row) for line, row in some if _is_readable(row, line, table, mapping, report)]
         kept = [(line, cells) for line, row in readable if any(cells := cells_of(row, mapping))]
         yield Records([fitted(cells, table.width) for _, cells in kept], [line for line, _ in kept])
 
 
-def _is_readable(row: Row, line: int, table: Table, report: Report) -> bool:
-    """Return whether each mapped value of a row is a number, truth or text; report the first that is not."""
+def _is_readable(row: Row, line: int, table: Table, mapping: FileMapping, report: Report) -> bool:
+    """Return whether each mapped value of a row is a number, truth, text or null; report the first that is not.
+
+    A list is none of them; one with a text is an error of that name, which the mapping may take for null.
+    """
     if list not in map(type, row):
         return True
-    place = next((place for place in table.places if place < len(row) and isinstance(row[place], list)), None)
-    if place is not None:
-        report(no_cell(line, place + 1))
-    return place is None
+    for place in table.places:
+        match row[place] if place < len(row) else None:
+            case []:
+                report(no_cell(line, place + 1))
+                return False
+            case [error] if error not in mapping.forms.nulls:
+                report(error_cell(line, place + 1))
+                return False
+    return True
 
 
 def cells_of(row: Row, mapping: FileMapping) -> list[str]:
@@ -92,7 +100,7 @@ def fitted(cells: list[str], width: int) -> list[str]:
 
 def _text(value: object, mapping: FileMapping) -> str:
     match value:
-        case None:
+        case None | list():
             return "" if "" in mapping.forms.nulls else min(mapping.forms.nulls, default="")
         case bool():
             return next(iter(mapping.forms.truths if value else mapping.forms.falsehoods), str(value).lower())

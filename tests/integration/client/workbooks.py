@@ -23,6 +23,8 @@ PARTS = {
 
 
 def cell(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("<c"):
+        return value
     if isinstance(value, bool):
         return f'<c t="b"><v>{int(value)}</v></c>'
     if isinstance(value, int | float):
@@ -31,7 +33,10 @@ def cell(value: Any) -> str:
 
 
 def a_workbook(place: Path, rows: list[list[Any]], first: int = 1) -> Path:
-    """A workbook with one sheet, as Office Open XML has it; `first` is the number of the first row that it has."""
+    """A workbook with one sheet, as Office Open XML has it; `first` is the number of the first row that it has.
+
+    A text that is an element `c` is a cell as it stands.
+    """
     numbered = enumerate(rows, start=first)
     lines = "".join(f'<row r="{number}">{"".join(map(cell, row))}</row>' for number, row in numbered)
     sheet = f'<worksheet xmlns="{TYPES}/spreadsheetml/2006/main"><sheetData>{lines}</sheetData></worksheet>'

@@ -22,8 +22,8 @@ _IS_NONE = {
     WORKBOOK: "is not a readable workbook, or has a password. Save it as .xlsx without one, or as CSV.",
     PARQUET: "is not a readable Parquet file. Write it again, or save it as CSV.",
 }
-_Rows = list[list[bool | int | float | str | list[None] | None]]
-"""Rows as the process writes them; a list is a value that is no number, truth or text."""
+_Rows = list[list[bool | int | float | str | list[str | None] | None]]
+"""Rows as the process writes them; a list is a value that is no number, truth or text, with the text of an error."""
 
 
 def rows_of_workbook(file: Readable, name: str) -> Iterator[Sequence[object]]:
