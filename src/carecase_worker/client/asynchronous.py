@@ -180,7 +180,7 @@ class AsyncCareCases:
     async def resend(self, job: Job | str, mended: OriginalFile) -> Job:
         """Send a corrected file of a job's failed items, for the same database and care plan; return the new job.
 
-        What was a dry run is one again.
+        What was a dry run, or strict, is so again.
         Repeating it with the same content returns the same job, until that expires. Raises RequestRefused if the file
         is the whole original.
         """
@@ -207,7 +207,7 @@ class AsyncCareCases:
         calls = replace(self._calls, database=job.database)
         with reading(file) as upload:
             key = key_of_resent(job, path_of(file))
-            return await self._run(calls.submit(upload, job.care_plan_key, key, dry_run=job.dry_run))
+            return await self._run(calls.submit(upload, job.care_plan_key, key, job.strict, job.dry_run))
 
     async def _all(self, page: Callable[[int], Steps[Page[_T]]], first: int = 1) -> AsyncIterator[_T]:
         number: int | None = first

@@ -209,7 +209,7 @@ class CareCases:
     def resend(self, job: Job | str, mended: OriginalFile) -> Job:
         """Send a corrected file of a job's failed items, for the same database and care plan; return the new job.
 
-        What was a dry run is one again.
+        What was a dry run, or strict, is so again.
         Repeating it with the same content returns the same job, until that expires. Raises RequestRefused if the file
         is the whole original.
         """
@@ -236,7 +236,7 @@ class CareCases:
         calls = replace(self._calls, database=job.database)
         with reading(file) as upload:
             key = key_of_resent(job, path_of(file))
-            return self._run(calls.submit(upload, job.care_plan_key, key, dry_run=job.dry_run))
+            return self._run(calls.submit(upload, job.care_plan_key, key, job.strict, job.dry_run))
 
     def _validated(self, batches: Batches, part: BatchBuffer, care_plan: int | None) -> Iterator[ItemResult]:
         for page in self._each(self._calls.validate_part(batches, part, care_plan)):

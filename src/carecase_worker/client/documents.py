@@ -37,8 +37,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An accepted batch and its progress, as of the service's response.
 
     `state` is one of queued, running, waiting (the target database does not respond), cancelling, completed, cancelled.
-    A dry run is rolled back: its counts are what would happen. A final dry run has seen the changes of all batches up
-    to `saw_sequence`.
+    If it is strict, all its items are applied or none. A dry run is rolled back: its counts are what would happen. A
+    final dry run has seen the changes of all batches up to `saw_sequence`.
     """
 
     job_id: str
@@ -54,6 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     cancelled: int
     body_sha256: str | None = None
     sequence: int | None = None
+    strict: bool = False
     dry_run: bool = False
     saw_sequence: int | None = None
     submitted_at: datetime | None = None

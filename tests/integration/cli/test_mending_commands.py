@@ -53,6 +53,17 @@ def test_a_mended_file_goes_under_the_care_plan_and_to_the_database_of_its_job(
     assert path_and_database(peer) == [("/care-plans/5/cases-batch", "other")]
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_mended_file_of_a_strict_job_is_strict(carecase: Carecase, tmp_path: Path, strict: bool) -> None:
+    mended = tmp_path / "cases.failed.ndjson"
+    mended.write_bytes(b'{"case_Key":2}\n')
+    members = {"strict": True} if strict else {}
+    with answering(the_job(**members), accepted(job_id=NEW)) as peer:
+        assert carecase("resend", JOB, str(mended), "--no-watch", "--url", peer.url).status == 0
+    (put,) = (one for one in peer.received if one.method == "PUT")
+    assert put.headers.get("prefer") == ("handling=strict" if strict else None)
+
+
 def test_after_a_dry_run_nothing_is_applied_by_the_commands_that_it_suggests(
     carecase: Carecase, tmp_path: Path
 ) -> None:

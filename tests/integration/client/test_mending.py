@@ -91,6 +91,20 @@ def test_of_a_dry_run_those_that_would_fail_are_written_and_tried_again(tmp_path
 
 
 @pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("call", ["resend", "resend_failed"])
+def test_what_was_all_or_none_is_so_again(tmp_path: Path, is_async: bool, call: str) -> None:
+    """Else what is still wrong would fail by itself, and the rest be applied."""
+    lines = tmp_path / "cases.ndjson"
+    lines.write_bytes(LINES)
+    job, mended = the_job(strict=True), tmp_path / "mended.ndjson"
+    mended.write_bytes(LINES.replace(b"1", b"7"))
+    replies = (job,) if call == "resend" else (problem(409), job, FAILED, CANCELLED, job)
+    with answering(*replies, accepted(job_id=NEW, strict=True)) as peer:
+        assert called(peer.url, is_async, call, JOB, mended if call == "resend" else lines).strict
+    assert [one.headers.get("prefer") for one in peer.received if one.method == "PUT"] == ["handling=strict"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
 def test_what_the_service_has_is_sent_by_it_and_else_from_the_file(lines: Path, is_async: bool) -> None:
     with answering(accepted(job_id=NEW)) as peer:
         assert called(peer.url, is_async, "resend_failed", JOB, lines).job_id == NEW

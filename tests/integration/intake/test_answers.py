@@ -40,7 +40,7 @@ def test_a_batch_is_accepted_with_its_job_and_where_to_find_it(intake: Intake) -
         require(response, 202, *accepted(response))
         headers = {"prefer": "respond-async, handling=strict, wait=0", "accept": "text/plain"}
         response = client.put("/care-cases-batch", content=a_batch(a_case()), headers=headers)
-        actual, document = accepted(response)
+        actual, document = accepted(response, strict=True)
         actual |= {"preference-applied": "respond-async, wait=0, handling=strict"}
         require(response, 202, {**actual, "content-type": "text/plain; charset=utf-8"}, document)
         sent = a_batch(a_case(7), {}, a_case(8, case_Status="x" * 9))
@@ -176,7 +176,8 @@ def test_only_what_failed_for_a_reason_outside_itself_is_sent_again(
             words = "No item of the job failed for a reason other than its content: there is nothing to retry."
             require(response, 409, JSON, problem(response, "job-conflict", "Conflict", words, path))
             return
-        require(response, 202, *accepted(response, total=len(sent_again)))
+        members = {"strict": True} if strict else {}
+        require(response, 202, *accepted(response, total=len(sent_again), **members))
         same = a_batch(*(cases[key - 1] for key in sent_again)).replace(b"}, {", b"},{")
         assert response.json()["job"]["bodySha256"] == sha256(same).hexdigest()
 
@@ -196,7 +197,9 @@ def test_what_is_sent_again_is_applied_as_it_would_have_been(
     job_id = intake.send(path=path, prefer=prefer)
     intake.finish(job_id, [UNAVAILABLE])
     with intake.client() as client:
-        again = client.post(f"/jobs/{job_id}/retry").json()["job"]["jobId"]
+        document = client.post(f"/jobs/{job_id}/retry").json()["job"]
+    again = document["jobId"]
+    assert (document.get("strict", False), document.get("dryRun", False)) == expected[1:]
     for job in (intake.store.jobs.job(job_id), intake.store.jobs.job(again)):
         assert (job.care_plan, job.strict, job.dry_run) == expected
 

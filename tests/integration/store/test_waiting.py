@@ -171,15 +171,20 @@ def test_a_connection_that_is_dead_at_the_other_end_is_noticed_and_made_anew(pla
 
     async def scene(here: Listening) -> None:
         job_id = admitted(here.store)
-        async with asyncio.timeout(120), here.begun():
-            with here.finals.subscribe(job_id) as event, capture_logs() as logs:
-                passes.clear()
-                finish(here.store, job_id)
-                while not logs:
-                    await asyncio.sleep(0.01)  # a list of log lines wakes nobody
-                assert not event.is_set()
-                passes.set()
-                await event.wait()
+        with here.finals.subscribe("gone") as looked_at:
+            async with asyncio.timeout(120), here.begun():
+                await looked_at.wait()  # it asks nothing more by another connection
+                await dead_for_a_while(here, job_id)
+
+    async def dead_for_a_while(here: Listening, job_id: str) -> None:
+        with here.finals.subscribe(job_id) as event, capture_logs() as logs:
+            passes.clear()
+            finish(here.store, job_id)
+            while not logs:
+                await asyncio.sleep(0.01)  # a list of log lines wakes nobody
+            assert not event.is_set()
+            passes.set()
+            await event.wait()
         assert (logs[0]["event"], logs[0]["reason"]) == ("not listening", "the job store does not answer")
 
     port = urlsplit(servers.redis_url).port

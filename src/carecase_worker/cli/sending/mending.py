@@ -96,7 +96,8 @@ def resend(
     options: ResendOptions,
     as_json: Json = False,
 ) -> None:
-    """Send the corrected items of a job as a new batch, for the same database and care plan; of a dry run, as one.
+    """Send the corrected items of a job as a new batch, for the same database and care plan; of a dry run as one,
+    of a strict one all or none.
 
     Safe to repeat: the same file gives the same job. Exit status as of carecase submit.
     """
@@ -109,6 +110,7 @@ def resend(
         database=fetched.database,
         watch=options.watch,
         dry_run=fetched.dry_run,
+        strict=fetched.strict,
         idempotency_key=key_of_resent(fetched, file),
         mapping=options.mapping,
     )

@@ -32,6 +32,7 @@ def job_document(job: Job, root_path: str) -> dict[str, Any]:
         **job.counts,
         "bodySha256": job.body_sha256 or None,
         "sequence": _sequence(job),
+        **({"strict": True} if job.strict else {}),
         **_dry_run(job),
         "submittedAt": _rfc3339(job.submitted_at),
         "startedAt": _rfc3339(job.started_at),

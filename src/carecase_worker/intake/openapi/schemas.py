@@ -51,6 +51,7 @@ def _care_case() -> dict[str, Any]:
 _SEQUENCE = "Grows with each batch of a database; null while the continuation of its order of acceptance is unknown"
 
 
+_STRICT = "True if all items are applied or none; no other job has this member"
 _DRY_RUN = "True for a dry run, which is rolled back; no other job has this member"
 _SAW_SEQUENCE = (
     "Of a final dry run: every batch of the database up to this sequence was final when the dry run began, so that it"
@@ -69,6 +70,7 @@ def _job() -> dict[str, Any]:
         **dict.fromkeys(("total", "processed", *COUNTS), _COUNT),
         bodySha256={"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
         sequence=_nullable({"type": "integer", "format": "int64", "description": _SEQUENCE}),
+        strict={"type": "boolean", "description": _STRICT},
         dryRun={"type": "boolean", "description": _DRY_RUN},
         sawSequence=_nullable({"type": "integer", "format": "int64", "description": _SAW_SEQUENCE}),
         submittedAt=_MOMENT,
