@@ -73,7 +73,7 @@ def test_a_job_is_written_as_it_was_read() -> None:
     _, read = play(calls_of(Hands()).job(JOB), [response], Hands())
     assert isinstance(read, Job)
     del document["futureMember"]
-    assert read.document() == {**document, "sequence": None, "dryRun": False, "sawSequence": None}
+    assert read.document() == {**document, "sequence": None, "strict": False, "dryRun": False, "sawSequence": None}
 
 
 @pytest.mark.parametrize(

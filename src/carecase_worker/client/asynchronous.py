@@ -243,7 +243,7 @@ class AsyncCareCases:
                 await response.aread()
                 return transport.answer(response)
             with suppress(transport.NO_ANSWER):
-                async for piece in response.aiter_raw():
+                async for piece in response.aiter_bytes():
                     take(piece)
             return transport.cut_off(response)
 

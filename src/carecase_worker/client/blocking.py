@@ -280,6 +280,6 @@ class CareCases:
                 response.read()
                 return transport.answer(response)
             with suppress(transport.NO_ANSWER):
-                for piece in response.iter_raw():
+                for piece in response.iter_bytes():
                     take(piece)
             return transport.cut_off(response)

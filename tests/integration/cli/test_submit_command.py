@@ -147,20 +147,20 @@ def test_what_was_accepted_before_a_refusal_is_reported(carecase: Carecase, tmp_
     assert ran.err.splitlines()[2:] == [
         "It was not completed. Accepted batches are not lost: job 1 continues.",
         "To watch: carecase status 1 --watch. To cancel: carecase cancel 1",
-        "It was not completed. A response was outstanding: carecase jobs shows if the last batch was accepted.",
         "403: So it is. Check the database's name, and what this client may use.",
         f"The service's URL is {peer.url} (--url).",
     ]
 
 
-OUTSTANDING = "Interrupted. A response was outstanding: carecase jobs shows if the last batch was accepted."
+OUTSTANDING = "A response was outstanding: carecase jobs shows if the last batch was accepted."
+AGAIN = "To send the same again, but make no second job of it, add --idempotency-key {}"
 ONE, TWO = accepted(job_id="1", total=2), accepted(job_id="2", total=1)
 
 
 @pytest.mark.parametrize(
     ("replies", "expected"),
     [
-        ([Reply(202, silence_s=300)], [OUTSTANDING]),
+        ([Reply(202, silence_s=300)], [f"Interrupted. {OUTSTANDING}", AGAIN]),
         (
             [accepted(), Reply(200, silence_s=300)],
             [
@@ -186,7 +186,8 @@ def test_ctrl_c_says_what_was_accepted_and_goes_on(
     with answering(*replies) as peer, ctrl_c_at(peer, len(replies)):
         ran = carecase("submit", "batch", "--url", peer.url)
     assert (ran.status, ran.out) == (130, "")
-    assert ran.err.splitlines()[-len(expected) :] == expected
+    key = peer.received[0].headers["idempotency-key"]
+    assert ran.err.splitlines()[-len(expected) :] == [line.format(key) for line in expected]
     assert ran.err.count("Interrupted.") == 1
 
 

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,29 @@ def test_a_file_whose_name_says_rows_is_taken_for_rows(tmp_path: Path, form: str
     assert isinstance(row_file(tmp_path / f"a.{form}", None), RowFile)
     assert isinstance(row_file(tmp_path / f"a.{form}.gz", None), RowFile)
     assert row_file(tmp_path / f"a.{form}.json", None) is None
+
+
+@pytest.mark.parametrize("mapping", ["m.toml", "referrals"])
+def test_rows_of_a_pipe_go_whole_where_all_or_nothing_is_wanted(
+    carecase: Carecase, monkeypatch: pytest.MonkeyPatch, mapping: str
+) -> None:
+    """In parts, or without the preference, the good rows would be applied without the bad ones."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(ROWS))))
+    with answering(accepted(total=2)) as peer:
+        ran = carecase("submit", "-", "--strict", "--no-watch", "--mapping", mapping, "--url", peer.url)
+    assert ran.status == 0, ran.err
+    (put,) = peer.received
+    assert put.headers["prefer"] == "handling=strict"
+    assert (put.body == ROWS, put.path) == (
+        (False, "/care-cases-batch") if mapping == "m.toml" else (True, "/care-cases-batch?mapping=referrals")
+    )
+
+
+def test_rows_of_a_named_pipe_are_read_once(carecase: Carecase, tmp_path: Path) -> None:
+    """As from `carecase submit <(…) --mapping m.toml`: a second look at it would see nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor() as beside, answering(accepted(total=2)) as peer:
+        beside.submit((tmp_path / "pipe").write_bytes, ROWS)
+        ran = carecase("submit", "pipe", "--no-watch", *BY_MAPPING, peer.url)
+    assert ran.status == 0, ran.err
+    assert json.loads(peer.received[0].body) == SENT

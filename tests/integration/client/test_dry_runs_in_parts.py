@@ -1,4 +1,4 @@
-"""Dry runs of what is too large for one batch."""
+"""Dry runs of what is too large for one batch, and the keys of its parts."""
 
 import asyncio
 
@@ -24,3 +24,15 @@ def test_a_dry_run_of_many_batches_is_one_of_each(is_async: bool) -> None:
             with connect(peer.url, database="d") as client:
                 list(client.submit_all(CASES, batch_items=2, dry_run=True))
     assert peer.calls == ["PUT /care-cases-batch?dryRun=true"] * 2
+
+
+@pytest.mark.parametrize("length", [1, 253, 254, 255])
+def test_each_part_has_a_key_that_the_service_takes_and_always_the_same(length: int) -> None:
+    def keys() -> list[str]:
+        with answering(accepted(), accepted()) as peer, connect(peer.url, database="d") as client:
+            list(client.submit_all(CASES, idempotency_key="k" * length, batch_items=2))
+        return [one.headers["idempotency-key"] for one in peer.received]
+
+    first, second = keys()
+    assert (first, len(second) <= 255, second != first) == ("k" * length, True, True)
+    assert [first, second] == keys()

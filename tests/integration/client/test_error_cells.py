@@ -66,7 +66,13 @@ def test_a_formula_with_a_result_is_its_result(tmp_path: Path) -> None:
 
 
 def test_each_faulty_row_is_reported_by_its_number(tmp_path: Path) -> None:
-    rows = [HEADER, [37, 5, False, NOT_FOUND], [38, 5, False, "007"], [], [39, 5, False, NOT_CALCULATED]]
+    rows: list[list[Any]] = [
+        HEADER,
+        [37, 5, False, NOT_FOUND],
+        [38, 5, False, "007"],
+        [],
+        [39, 5, False, NOT_CALCULATED],
+    ]
     faults: list[FileFault] = []
     items = list(items_of_file(RowFile(a_workbook(tmp_path, rows)), faults.append))
     assert [fault.line for fault in faults] == [2, 5]
@@ -74,7 +80,7 @@ def test_each_faulty_row_is_reported_by_its_number(tmp_path: Path) -> None:
 
 
 def test_rows_of_nothing_but_formulas_at_the_end_are_not_left_out(tmp_path: Path) -> None:
-    rows = [HEADER, [37, 5, False, "007"], [], [NOT_CALCULATED] * 4]
+    rows: list[list[Any]] = [HEADER, [37, 5, False, "007"], [], [NOT_CALCULATED] * 4]
     with pytest.raises(BatchUnreadable, match=r"Line 4 has an error, such as #N/A, or a formula without a result"):
         cases(a_workbook(tmp_path, rows, first=1))
 
@@ -88,7 +94,7 @@ def test_an_error_that_the_mapping_takes_for_null_is_null(tmp_path: Path) -> Non
 
 
 def test_an_error_in_a_column_that_is_ignored_refuses_nothing(tmp_path: Path) -> None:
-    rows = [[*HEADER, "other"], [37, 5, False, "007", NOT_FOUND]]
+    rows: list[list[Any]] = [[*HEADER, "other"], [37, 5, False, "007", NOT_FOUND]]
     (case,) = cases(a_workbook(tmp_path, rows), mapping_with(other_columns="ignore"))
     assert case["case_ID"] == "007"
 

@@ -1,6 +1,7 @@
 """Following a job by its events, over connections that end."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -86,3 +87,12 @@ def test_a_refusal_in_place_of_the_events_is_reported_as_of_any_other_call(is_as
     refusal = problem(404, "There is no such job.")
     with answering(refusal) as peer, pytest.raises(JobUnknown, match=r"404: There is no such job\."):
         follow(peer.url, is_async, print)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_stream_that_a_proxy_has_compressed_is_read_also_if_it_is_cut_off(is_async: bool) -> None:
+    """Read as it comes it would have no event in it, and be asked for again and again."""
+    compressed = _STREAM | {"Content-Encoding": "gzip"}
+    begun = Reply(200, gzip.compress(BEGUN.encode()), compressed, is_cut_off=True)
+    names, sent = followed(is_async, begun, Reply(200, gzip.compress(ENDED.encode()), compressed))
+    assert (names, sent) == (["progress", "final"], [None, "1"])

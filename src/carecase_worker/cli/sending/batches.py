@@ -61,7 +61,7 @@ def carry_out(submission: Submission, as_json: bool) -> NoReturn:
         _say_what_goes_on(submission, "Interrupted.")
         raise typer.Exit(STATUS_INTERRUPTED) from None
     except ClientError:
-        if submission.accepted:
+        if submission.accepted or submission.awaits_answer:
             _say_what_goes_on(submission, "It was not completed.")
         raise
     changes = changes_of(submission.client, jobs) if submission.options.dry_run and not as_json else ""
@@ -111,6 +111,8 @@ def _say_what_goes_on(submission: Submission, happened: str) -> None:
             say("The other jobs: carecase jobs")
     if submission.awaits_answer:
         say(f"{happened} A response was outstanding: carecase jobs shows if the last batch was accepted.")
+        if submission.options.idempotency_key is None:
+            say(f"To send the same again, but make no second job of it, add --idempotency-key {submission.key}")
     elif not accepted:
         say(f"{happened} Nothing was accepted.")
 

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,8 @@ from carecase_worker.client.documents import ItemResult, Job
 from carecase_worker.client.files.sources import Readable, Source, opened
 from carecase_worker.client.row_files import RowFile, lines_of_items
 from carecase_worker.client.uploads import PART_BYTES, PART_ITEMS, Batches
-from carecase_worker.errors import BatchUnreadable, ClientError
+from carecase_worker.clock import SystemClock, uuid7
+from carecase_worker.errors import BatchUnreadable, ClientError, ServiceBusy, ServiceUnreachable
 
 _STANDARD_INPUT = Path("-")
 _WHOLE_BYTES = 1 << 30
@@ -52,7 +53,10 @@ class SubmitOptions:
 
 @dataclass
 class Submission:
-    """A submission in progress: the jobs accepted so far, and whether a response is outstanding."""
+    """A submission in progress: the jobs accepted so far, and whether a response is outstanding.
+
+    Sent again with the same `key`, the Idempotency-Key, it makes no second job.
+    """
 
     client: CareCases
     file: Path
@@ -60,13 +64,21 @@ class Submission:
     console: Console
     accepted: list[Job] = field(default_factory=list)
     awaits_answer: bool = False
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.options.idempotency_key or str(uuid7(SystemClock()))
 
     def send(self) -> Iterator[Job]:
         """Send everything; yield each job once it is accepted. Raises ClientError."""
-        for job in self._jobs():
-            self.awaits_answer = False
-            self.accepted.append(job)
-            yield job
+        try:
+            for job in self._jobs():
+                self.awaits_answer = False
+                self.accepted.append(job)
+                yield job
+        except ClientError as error:
+            self.awaits_answer = self.awaits_answer and isinstance(error, ServiceUnreachable | ServiceBusy)
+            raise
 
     def validate(self) -> Iterator[ItemResult]:
         """Validate everything; yield the service's result for each item. Raises ClientError."""
@@ -91,13 +103,14 @@ class Submission:
     def _jobs_of_rows(self, rows: RowFile) -> Iterator[Job]:
         """Send a file of rows: whole if the service converts it, in parts if it is converted here."""
         options = self.options
-        if isinstance(rows.source, Path) and (rows.is_sent_as_it_is or options.strict):
-            yield self._whole(rows)
+        is_file = self.file.is_file()
+        if options.strict or (is_file and rows.is_sent_as_it_is):
+            yield self._whole(rows if is_file else replace(rows, source=_read_whole(self.file)))
             return
-        if isinstance(rows.source, Path):
+        if is_file:
             lines_of_items(rows)  # a bad file is refused before any of it is sent
         batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
-        yield from self.client.submit_in(batches, rows, options.care_plan, options.idempotency_key, options.dry_run)
+        yield from self.client.submit_in(batches, rows, options.care_plan, self.key, options.dry_run)
 
     def _jobs(self) -> Iterator[Job]:
         is_file = self.file.is_file()
@@ -114,15 +127,16 @@ class Submission:
             except ClientError as refusal:
                 if refusal.status != _TOO_LARGE:
                     raise
+                self.awaits_answer = False
                 self.console.print("It is too large for one batch, so it is sent in several.")
                 yield from self._parts()
         else:
             yield from self._parts()
 
     def _whole(self, source: Path | bytes | RowFile) -> Job:
-        options, size = self.options, len(source) if isinstance(source, bytes) else self.file.stat().st_size
-        with uploading(self.console, size) as advance:
-            left = size
+        options, content = self.options, source.source if isinstance(source, RowFile) else source
+        left = len(content) if isinstance(content, bytes) else self.file.stat().st_size
+        with uploading(self.console, left) as advance:
 
             def sent(piece: int) -> None:
                 nonlocal left
@@ -130,16 +144,14 @@ class Submission:
                 self.awaits_answer = left <= 0
                 advance(piece)
 
-            return self.client.submit(
-                source, options.care_plan, options.idempotency_key, sent, options.strict, options.dry_run
-            )
+            return self.client.submit(source, options.care_plan, self.key, sent, options.strict, options.dry_run)
 
     def _parts(self) -> Iterator[Job]:
         options = self.options
         with opened(source_of(self.file)) as (file, _), uploading(self.console, _size_of(self.file)) as sent:
             batches = Batches(PART_ITEMS, PART_BYTES, self._expect_answer)
             yield from self.client.submit_in(
-                batches, _Reading(file, sent), options.care_plan, options.idempotency_key, options.dry_run
+                batches, _Reading(file, sent), options.care_plan, self.key, options.dry_run
             )
 
     def _expect_answer(self) -> None:

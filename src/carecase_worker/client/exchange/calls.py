@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from types import MappingProxyType
 from typing import TypeVar, assert_never
 from urllib.parse import quote
@@ -34,6 +35,7 @@ _MIN_POLL_INTERVAL = timedelta(milliseconds=100)
 _USUAL_DELAY = timedelta(seconds=1)
 _A_SECOND = timedelta(seconds=1)
 _TOO_LARGE, _GONE, _NOTHING_MORE = 413, 410, 204
+_LONGEST_KEY = 255
 
 _T = TypeVar("_T")
 
@@ -69,7 +71,7 @@ class Calls:
         """
 
         def send(batch: BatchBuffer) -> Steps[Job]:
-            key = f"{run}-{batch.first}" if run and batch.first else run
+            key = _key_of_part(run, batch.first) if run and batch.first else run
             return self.submit(batch.upload(), care_plan, key, dry_run=dry_run)
 
         return self._in_parts(batches, part, send)
@@ -250,6 +252,12 @@ def _key(key: str | None) -> str | None:
             "The Idempotency-Key must have 1 to 255 ASCII letters, digits and signs. Choose another one."
         )
     return key
+
+
+def _key_of_part(run: str, first: int) -> str:
+    """Return the Idempotency-Key of a batch of a run that begins with this item; it has a digest for a long key."""
+    key = f"{run}-{first}"
+    return key if len(key) <= _LONGEST_KEY else f"{sha256(run.encode()).hexdigest()}-{first}"
 
 
 def _path(job_id: str) -> str:
