@@ -88,7 +88,7 @@ class Parts {
   }
 
   add(...texts) {
-    this.#texts.push(...texts);
+    this.#texts.push(...texts.map((text) => (typeof text === "string" ? text : text.slice()))); // a view keeps its whole piece of the file
     for (const { length } of texts) this.#size += length;
     if (this.#size >= PART_CHARACTERS) this.#flush();
   }
