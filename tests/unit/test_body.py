@@ -187,14 +187,6 @@ def test_json_by_any_of_its_names_is_an_array(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("charset", "encoding"),
-    [("us-ascii", "utf-8"), ('"utf8"', "utf-8"), ("latin1", "iso-8859-1"), ("cp1252", "windows-1252")],
-)
-def test_an_encoding_goes_by_all_its_names(charset: str, encoding: str) -> None:
-    assert media_type_of(f"text/csv; charset={charset}") == MediaType(BodyFormat.DELIMITED, encoding)
-
-
-@pytest.mark.parametrize(
     "kind", [None, "", "text/html", "application/xml", "image/x+json", "text/csv; charset=klingon"]
 )
 def test_anything_else_is_none_of_ours(kind: str | None) -> None:

@@ -1,8 +1,9 @@
 """Formats of a body by media type (JSON, NDJSON, files of rows), and the splitter for each."""
 
-import codecs
 from dataclasses import dataclass, replace
 from email.message import Message
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from enum import Enum
 from typing import assert_never, get_args
 
@@ -47,7 +48,18 @@ _FORMATS = {
     "text/plain": BodyFormat.FIXED,
     FHIR: BodyFormat.LINES,
 }
-_ENCODINGS: dict[str, str] = {codecs.lookup(name).name: name for name in get_args(Encoding)} | {"ascii": "utf-8"}
+
+
+def _codec_of(charset: str) -> str:
+    """Return the module of Python's codec of this name, known or not.
+
+    `codecs.lookup` remembers each unknown name as long as the process runs, and clients can send ever new ones.
+    """
+    name = normalize_encoding(charset).lower()
+    return aliases.get(name) or aliases.get(name.replace(".", "_")) or name
+
+
+_ENCODINGS: dict[str, str] = {_codec_of(name): name for name in get_args(Encoding)} | {"ascii": "utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +127,8 @@ def _encoding_of(content_type: str) -> str | None:
     if charset is None:
         return None
     try:
-        return _ENCODINGS[codecs.lookup(str(charset)).name]
-    except LookupError:
+        return _ENCODINGS[_codec_of(str(charset))]
+    except KeyError:
         raise BatchRefused(
             BatchFault.MEDIA_TYPE, f"The charset is not known. Send one of {', '.join(get_args(Encoding))}."
         ) from None
