@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.builders import NOW, chunks_of, items_of
@@ -14,7 +15,7 @@ from carecase_worker.batches.chunking import Chunk, Chunker, ChunkLimits
 from carecase_worker.batches.lines import LineSplitter
 from carecase_worker.batches.payloads import ChunkOutcomes, pack, pack_done, unpack, unpack_done
 from carecase_worker.batches.splitting import ArraySplitter
-from carecase_worker.cases.outcomes import CREATED, Outcome
+from carecase_worker.cases.outcomes import CREATED, Kind, Outcome
 from carecase_worker.cases.validation import Rules, invalid, keys_of, validate
 from carecase_worker.errors import BatchFault, BatchRefused, PayloadUnreadable
 
@@ -274,6 +275,16 @@ def test_the_lines_of_rows_come_back_as_they_were_packed() -> None:
     assert unpack(pack(chunk)) == chunk
     done = ChunkOutcomes([1, None, None], [CREATED] * 3, lines)
     assert unpack_done(pack_done(done)) == done
+
+
+def test_a_result_of_a_newer_form_is_unreadable_and_no_fault_of_ours() -> None:
+    done = pack_done(ChunkOutcomes([7], [CREATED]))
+    plain, run = zstandard.decompress(done), b"\x92\x01\x01"
+    assert run in plain, "one item of kind 1"
+    other = [plain.replace(run, b"\x92%c\x01" % kind) for kind in (Kind.INVALID.value, 127)] + [b"\x7f" + plain]
+    for packed in (b"", done[:-1], b"\x7f" + done, *map(zstandard.compress, other)):
+        with pytest.raises(PayloadUnreadable, match="does not know"):
+            unpack_done(packed)
 
 
 @pytest.mark.parametrize("size", [1, 4, 8, 20, 40])

@@ -91,8 +91,12 @@ def pack_done(done: ChunkOutcomes) -> bytes:
 
 
 def unpack_done(packed: bytes) -> ChunkOutcomes:
-    """Decode a chunk's outcomes."""
-    read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
+    """Decode a chunk's outcomes. Raises PayloadUnreadable."""
     keys = array("q")
-    keys.frombytes(read.keys)
-    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], unpack_outcomes(read.outcomes), read.lines)
+    try:
+        read = _done_decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
+        keys.frombytes(read.keys)
+        outcomes = unpack_outcomes(read.outcomes)
+    except (msgspec.DecodeError, zstandard.ZstdError, ValueError, LookupError):
+        raise PayloadUnreadable("the result has a format that this version does not know, or is damaged") from None
+    return ChunkOutcomes([None if key == _NO_KEY else key for key in keys], outcomes, read.lines)

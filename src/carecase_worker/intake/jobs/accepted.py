@@ -11,7 +11,7 @@ from starlette.responses import Response
 from carecase_worker.audit.records import Event
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.notifier import Notifier
-from carecase_worker.errors import AuditUnavailable, JobExpired, JobNotFound, SealBroken, StoreUnavailable
+from carecase_worker.errors import CareCaseError, SealBroken, StoreUnavailable
 from carecase_worker.intake.access.audit_trail import Audited
 from carecase_worker.intake.http.envelope import envelope
 from carecase_worker.intake.http.requests.negotiation import json_type_of
@@ -86,8 +86,9 @@ class Acceptances:
             if not job.state.final:
                 return accepted(request, job, await self.store.pace(job.database), headers)
             return await self.threads.run(client, partial(self._result, audited, job, headers))
-        except (StoreUnavailable, JobNotFound, JobExpired, AuditUnavailable):
-            # the batch is accepted, even if waiting for its job failed
+        except CareCaseError as error:
+            # the batch is accepted, even if waiting for its job or reading its result failed
+            _log.warning("no result for a waiting client", job_id=job_id, reason=str(error))
             at_once.headers.update(applied(wanted, final=False, of_batch=True))
             return at_once
 
