@@ -202,6 +202,7 @@ def test_without_any_key_nothing_is_said_of_a_token() -> None:
 
 def test_only_public_signature_keys_are_taken() -> None:
     document = json.loads(a_jwks(rsa=OLD, ec=NEW, unused=OLD, encrypts=OLD, signs=OLD))
+    ec = document["keys"][1]
     document["keys"][2]["use"] = "enc"
     document["keys"][3].update(use="enc", kid="encrypts")
     del document["keys"][4]["use"]
@@ -212,6 +213,12 @@ def test_only_public_signature_keys_are_taken() -> None:
         {"kty": "RSA", "kid": "of a number", "n": 5, "e": 5},
         {"kty": "OKP", "kid": "of another kind", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
         {"kid": "of no kind"},
+        {**ec, "kid": ["ec"]},
+        {**ec, "kid": {"of": "an object"}},
+        {**ec, "kid": 5},
+        {**ec, "kid": "beside its curve", "x": ec["y"]},
+        {"kty": "RSA", "kid": "of next to nothing", "n": "BQ", "e": "AQAB"},
+        {"kty": "RSA", "kid": "of other letters", "n": "\N{GREEK SMALL LETTER ALPHA}", "e": "AQAB"},
         5,
         None,
         "text",

@@ -126,11 +126,9 @@ def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> d
         raise ValueError("nested too deeply") from None
     described_keys = key_set.get("keys") if isinstance(key_set, dict) else None
     for described in described_keys if isinstance(described_keys, list) else ():
-        if (
-            not isinstance(described, dict)
-            or described.get("kty") not in _PUBLIC
-            or described.get("use", "sig") != "sig"
-        ):
+        if not isinstance(described, dict) or not isinstance(key_id := described.get("kid"), str | None):
+            continue
+        if described.get("kty") not in _PUBLIC or described.get("use", "sig") != "sig":
             continue
         try:
             key = PyJWK(described)
@@ -139,7 +137,7 @@ def keys_of(document: bytes, left_out: Callable[[int], None] = _never_mind) -> d
         if key.key_type == "RSA" and key.key.key_size < _RSA_BITS:
             short += 1
         else:
-            keys[described.get("kid")] = key
+            keys[key_id] = key
     left_out(short)
     if not keys:
         raise ValueError("no key that can be used")
