@@ -1,6 +1,9 @@
 """Sealed jobs: what somebody else put into Redis is never applied; what cannot be opened waits, and nothing is lost."""
 
+import base64
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +20,13 @@ from carecase_worker.batches.encryption import UNSEALED, Seals
 from carecase_worker.batches.payloads import pack
 from carecase_worker.cases.outcomes import CREATED, UNTRUSTED
 from carecase_worker.errors import FailureKind
+from carecase_worker.settings.loading import process_environment
 from carecase_worker.store.job import State
+from carecase_worker.store.pending_batch import Sender
 from carecase_worker.targets.causes import Causes
 from carecase_worker.worker.attempts.group import members_of, run_group
 
+ROOT = Path(__file__).parents[3]
 MARK = "Ozymandias"
 
 
@@ -260,3 +266,28 @@ def test_a_job_that_cannot_be_opened_can_be_cancelled(
         assert attempt(store, targets, ChunkRef(admission.job_id, number), worker).verdict == "kept"
     job = store.jobs.job(admission.job_id)
     assert (job.state, job.processed, job.counts["cancelled"]) == (State.CANCELLED, 25, 25), "each item once"
+
+
+def test_a_worker_has_a_sealed_batch_wait_for_those_that_it_shares_a_case_with_alone(
+    servers: Services, store: Stores, targets: SteppedTargets
+) -> None:
+    store.leases.settle("demo", 0)
+    bodies = {5: a_batch(a_case(1)), 6: a_batch(a_case(2, carePlan_Key=6)), 7: a_batch(a_case(1, carePlan_Key=7))}
+    earlier, apart, meeting = (
+        admit(store, body, SEALS, Sender("demo", "demo", "demo", care_plan)).job_id
+        for care_plan, body in bodies.items()
+    )
+    assert store.leases.claim(ChunkRef(earlier, 0), "another worker").lease
+    settings = {
+        "REDIS_URL": servers.redis_url,
+        "REDIS_PREFIX": store.keys.prefix,
+        "BROKER_PREFIX": f"b{store.keys.prefix}",
+        "DATABASES_DEMO_URL": targets.url,
+        "ENCRYPTION_KEYS": f"k:{base64.b64encode(NEW).decode()}",
+    }
+    variables = {f"CARECASE_{name}": value for name, value in settings.items()}
+    for job_id in (apart, meeting):
+        command = [sys.executable, "-m", "tests.traced_worker", job_id, "1"]
+        subprocess.run(command, cwd=ROOT, env=process_environment() | variables, check=True)
+    states = [store.jobs.job(job_id).state.value for job_id in (earlier, apart, meeting)]
+    assert states == ["running", "completed", "queued"]
