@@ -12,6 +12,7 @@ from tests.services import Services
 
 from carecase_worker.cases.outcomes import CREATED
 from carecase_worker.errors import SettingsError, TargetFailure
+from carecase_worker.targets.dialects.registry import dialect_of
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.schema.migration import upgrade
 from carecase_worker.targets.schema.state import schema_differences
@@ -54,6 +55,22 @@ def test_what_a_database_sets_for_its_sessions_counts_less_than_ours(servers: Se
     run(url, *(f"ALTER DATABASE {name} SET {setting} = '{value}'" for setting, value in THEIRS.items()))
     with engine_at(url) as engine:
         assert {setting: ask(engine, f"SHOW {setting}") for setting in OURS} == OURS
+
+
+def test_the_limits_of_a_transaction_end_with_it(url: str) -> None:
+    """Else a chunk would have what was left of the time of one before."""
+    with engine_at(url) as engine, engine.connect() as connection:
+
+        def shown(*names: str) -> list[object]:
+            return [connection.exec_driver_sql(f"SHOW {name}").scalar() for name in names]
+
+        writing = dialect_of(connection).writing
+        writing.limit_statements(connection, 1)
+        assert shown("statement_timeout", "lock_timeout") == ["1s", "800ms"]
+        writing.lift_deadline(connection)
+        assert shown("statement_timeout", "lock_timeout") == ["0", "800ms"]
+        connection.commit()
+        assert shown(*OURS) == [*OURS.values()]
 
 
 @pytest.mark.parametrize(
