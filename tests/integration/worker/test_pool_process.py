@@ -1,6 +1,7 @@
-"""A pool process at a notification while the broker or the job store is away: it goes on, and what it says of that."""
+"""A pool process at a notification: how long it goes on, and what it says while broker or job store are away."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from tests.builders import a_batch, a_case, a_new_job, chunks_of
 from tests.integration.worker.attempts import Step, SteppedStore, SteppedTargets, an_applier, away_at, nothing
 from tests.stores import Stores
 
-from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.chunking import ChunkLimits, ChunkRef
 from carecase_worker.batches.payloads import pack
+from carecase_worker.clock import monotonic
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import load
 from carecase_worker.store.job import State
@@ -29,11 +31,11 @@ class Scene:
     targets: SteppedTargets
     ref: ChunkRef
 
-    def notified(self, at_store: Step, notify: Any) -> tuple[str, list[Any]]:
+    def notified(self, at_store: Step, notify: Any, seconds: Callable[[], float] = monotonic) -> tuple[str, list[Any]]:
         """What the process reports for Flower, and what it logs."""
         settings = load(environment={})
         applier = an_applier(SteppedStore(self.store, at_store), self.targets, "worker", lambda _: False)
-        process = PoolProcess(settings, metrics_of(settings), applier, notifier=notify)
+        process = PoolProcess(settings, metrics_of(settings), replace(applier, seconds=seconds), notifier=notify)
         with capture_logs() as logs:
             report = process.apply(self.ref, "cases.demo")
         return report.line(), [line for line in logs if line["event"] == "chunk left for the sweep"]
@@ -44,10 +46,15 @@ def scene(store: Stores, tmp_path: Path) -> Scene:
     targets = SteppedTargets(f"sqlite:///{tmp_path / 'cases.sqlite'}")
     targets.prepare()
     store.leases.settle("demo", 0)
-    (chunk,) = chunks_of(a_batch(a_case(1)))
-    new = a_new_job()
-    store.batches.admit(new, {0: pack(chunk)})
-    return Scene(store, targets, ChunkRef(new.job_id, 0))
+    return Scene(store, targets, admitted(store, 1))
+
+
+def admitted(store: Stores, cases: int) -> ChunkRef:
+    """The first chunk of a job with so many, each of one case."""
+    chunks = chunks_of(a_batch(*(a_case(key) for key in range(cases))), ChunkLimits(1, 1 << 20, 1 << 18))
+    new = a_new_job(total=cases, chunk_firsts=range(cases))
+    store.batches.admit(new, {number: pack(chunk) for number, chunk in enumerate(chunks)})
+    return ChunkRef(new.job_id, 0)
 
 
 class Notifying:
@@ -90,3 +97,25 @@ def test_an_attempt_that_reaches_its_deadline_takes_its_database_for_one_that_is
     assert (left, "released 1 chunk: timeout" in report) == ([], True)
     assert scene.store.jobs.job(scene.ref.job_id).state is State.WAITING
     assert raw_redis.get(scene.store.keys.failures("demo")) == b"1", "it is left alone for a while"
+
+
+@pytest.mark.parametrize(
+    ("each_s", "jobs", "applied"),
+    [(0.1, 1, 4), (0.1, 2, 3), (0.02, 10, 4), (1.9, 1, 2), (2.1, 1, 1)],
+    ids=["a time slice", "half of one", "no less than some time", "not much of it", "a fifth of an attempt's time"],
+)
+def test_a_process_goes_on_for_its_time_slice_and_then_with_what_it_has_claimed_alone(
+    scene: Scene, each_s: float, jobs: int, applied: int
+) -> None:
+    scene.notified(nothing, Notifying())  # there is no other work then
+    elapsed = [0.0]
+
+    def write(reached: str) -> None:
+        elapsed[0] += each_s * (reached == "before write")
+
+    scene.targets.step = write
+    for _ in range(1, jobs):
+        assert scene.store.leases.claim(admitted(scene.store, 1), "another").lease
+    scene.ref = admitted(scene.store, 12)
+    scene.notified(nothing, Notifying(), lambda: elapsed[0])
+    assert scene.store.jobs.job(scene.ref.job_id).processed == applied

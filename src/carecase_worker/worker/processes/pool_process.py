@@ -87,7 +87,7 @@ class PoolProcess:
         """
         if self.applier is None or self.notifier is None:
             raise RuntimeError("worker_process_init has not run")
-        applier, notifier, began, began_ns = self.applier, self.notifier, monotonic(), wall_ns()
+        applier, notifier, began, began_ns = self.applier, self.notifier, self.applier.seconds(), wall_ns()
         applier.report.begin()
         database = database_of(queue, self.settings.databases)
         fields = _fields([chunk], database)
@@ -96,7 +96,7 @@ class PoolProcess:
         applied = self._guarded(notifier, [chunk], fields, first)
         while applied.following:
             claims = applied.following
-            if monotonic() - began >= max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares):
+            if applier.seconds() - began >= max(_LEAST_TIME_SLICE_S, _TIME_SLICE_S / applied.shares):
                 claims_until = NEVER
             chunks = [ref for ref, _ in claims]
             fields = _fields(chunks, database)
