@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
 from tests.integration.targets.databases import a_database, ask, engine_at, refusing, run, tenant
@@ -58,6 +58,19 @@ def test_a_process_keeps_one_connection_until_it_lets_go(url: str) -> None:
         for _ in range(2):
             targets.disconnect("d")
             eventually(lambda: connections(engine, url) == 0, what="the connection is closed")
+
+
+@pytest.mark.parametrize(("seconds", "is_kept"), [(1700, True), (1801, False)])
+def test_a_connection_to_a_server_is_kept_for_half_an_hour(servers: Services, seconds: int, is_kept: bool) -> None:
+    """A session keeps what it has cached of every table, and the password with which it came."""
+    with engine_at(servers.postgres_url) as engine:
+
+        def age(_: Any, record: Any) -> None:
+            record.starttime -= seconds
+
+        event.listen(engine, "checkin", age)
+        before, after = (ask(engine, "SELECT pg_backend_pid()") for _ in range(2))
+    assert (before == after) is is_kept
 
 
 def test_a_schema_that_does_not_fit_keeps_no_connection_and_is_looked_at_again(url: str) -> None:
