@@ -72,7 +72,7 @@ kept:{database}  (hash; for ever; stage, discard, admit, complete, purge, and ev
     `staged:{job}`: of an upload
 leaving:{database}  (zset; entries until they expire; stage, discard, admit, complete, purge, every script that counts)
     `{client}|{job}|{staged, result or record}|{bytes}` -> ms at which it expires: then the next script that counts
-    (stage, admit, complete, overdue, list) subtracts it from `kept`
+    (stage, admit, complete, overdue, list) subtracts it from `kept`; a sweep of a worker calls `overdue` for it
 final  (channel; complete)
     `{job}|{client}` of each job that became final
 progress  (channel; complete, release, cancel)
@@ -146,6 +146,10 @@ class Keys:
     def kept(self, database: str) -> str:
         """Return the key of the usage of a database, in all and by client."""
         return f"{self.prefix}kept:{database}"
+
+    def leaving(self, database: str) -> str:
+        """Return the key of what counts as stored in a database until it expires."""
+        return f"{self.prefix}leaving:{database}"
 
     def key_set(self, job_id: str) -> str:
         """Return the key of the key set of a job."""

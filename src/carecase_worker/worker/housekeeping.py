@@ -49,7 +49,7 @@ class Sweep:
                 _log.warning("taken back from dead processes", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
                 self.notifier.notify(database, [chunk])
         for database in self.databases:
-            if not self.workload.due_count(database):
+            if not self.workload.needs_sweep(database):
                 continue
             waiting = self.notifier.waiting(database)
             all_waiting += waiting

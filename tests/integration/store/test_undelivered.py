@@ -1,7 +1,9 @@
 """Events of webhooks between attempts: whose turn it is, what is stored of those given up, and their replay."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,11 @@ from tests.builders import a_new_job
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.settings.model import JobSettings
 from carecase_worker.store.operations.claims import ChunkResult
 from carecase_worker.store.outbox import DeliveryFailure, DeliveryVerdict, JobEvent, Outbox
 
+WEBHOOKS = Path(__file__).parents[3] / "docs" / "how-to" / "called-back.md"
 Elapse = Callable[[timedelta], None]
 LEASE = timedelta(seconds=10)
 DAY = timedelta(days=1)
@@ -94,6 +98,18 @@ def test_an_event_that_is_queued_again_stays_for_the_time_that_is_named(
         outbox.replay("crm", DAY)
         while found := outbox.next_event("crm", "p", LEASE):
             outbox.note("crm", "p", found[0], DeliveryVerdict.DELIVERED, DeliveryFailure())
+
+
+def test_of_a_webhook_that_nobody_delivers_to_there_is_left_what_the_page_of_webhooks_says(
+    store: Stores, outbox: Outbox, raw_redis: redis.Redis, elapse: Elapse
+) -> None:
+    give_up(store, outbox)
+    complete_one(store)
+    fail(outbox, DeliveryVerdict.AGAIN)
+    elapse(2 * JobSettings().retention)
+    left = [key.decode().removeprefix(store.keys.prefix) for key in raw_redis.scan_iter(f"{store.keys.prefix}*:crm*")]
+    (named,) = re.findall(r'for key in (.*); do valkey-cli unlink "c:\$key:crm"', WEBHOOKS.read_text("utf-8"))
+    assert set(left) == {f"{name}:crm" for name in named.split()}
 
 
 def test_a_pause_ends_after_the_time_that_the_receiver_asked_for(

@@ -1,11 +1,14 @@
 """Sweeps of a worker: they notify for what is overdue, take chunks back from the dead, and report the worker."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import redis
 from structlog.testing import capture_logs
 from tests.builders import a_new_job
 from tests.ports import free_port
@@ -18,14 +21,17 @@ from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import load
-from carecase_worker.settings.model import Settings
-from carecase_worker.store.operations.claims import Claimed, RetryLater
+from carecase_worker.settings.model import JobSettings, Settings
+from carecase_worker.store.operations.admission import Kept
+from carecase_worker.store.operations.claims import ChunkResult, Claimed, RetryLater
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
 from carecase_worker.worker.housekeeping import Sweep
 
 Elapse = Callable[[timedelta], None]
+TENANTS = Path(__file__).parents[3] / "docs" / "how-to" / "tenant.md"
 MINUTE = timedelta(minutes=1)
+RETENTION = JobSettings().retention
 
 
 def settings_at(redis_url: str) -> Settings:
@@ -123,6 +129,22 @@ def test_a_database_with_nothing_to_do_keeps_no_other_from_being_notified_for(
     elapse(MINUTE)
     sweep.once()
     assert [notifier.waiting(name) for name in ("demo", "other")] == [0, 1]
+
+
+def test_of_expired_jobs_in_a_database_that_gets_no_others_there_is_left_what_the_page_of_tenants_says(
+    store: Stores, sweep: Sweep, elapse: Elapse, raw_redis: redis.Redis
+) -> None:
+    store.leases.settle("demo", 0)
+    ref = admit(store)
+    store.leases.claim(ref, "alive")
+    store.leases.complete(ref, ChunkResult(b"outcomes", {"created": 1}))
+    for kept in (Kept(0, 4096), Kept(0, 0)):  # the record outlives the result
+        elapse(RETENTION)
+        sweep.once()
+        assert store.workload.kept("demo") == {"demo": kept}
+    left = [key.decode().removeprefix(store.keys.prefix) for key in raw_redis.scan_iter(f"{store.keys.prefix}*")]
+    (named,) = re.findall(r'for key in (.*); do valkey-cli unlink "c:\$key:north"', TENANTS.read_text("utf-8"))
+    assert {key for key in left if ":" in key} == {f"{name}:demo" for name in named.split()}
 
 
 def test_a_notification_that_waits_is_seen_although_the_next_database_has_none(

@@ -2,11 +2,12 @@
 
 from typing import cast
 
+from carecase_worker.clock import from_epoch_ms
 from carecase_worker.store.operations.admission import Kept
 from carecase_worker.store.operations.calls import PACE_FIELDS, TROUBLE_FIELDS, pace_of_replies, trouble_of_replies
 from carecase_worker.store.operations.throughput import Throughput, Trouble
 from carecase_worker.store.redis.client import StoreClient
-from carecase_worker.store.redis.connection import redis_errors
+from carecase_worker.store.redis.connection import moment_of, redis_errors
 
 
 class Workload:
@@ -41,6 +42,15 @@ class Workload:
         """Count the open chunks of a database."""
         with redis_errors():
             return self._redis.zcard(self._keys.due(database))
+
+    def needs_sweep(self, database: str) -> bool:
+        """Return whether a database has open chunks, or expired jobs that still count as stored."""
+        with redis_errors(), self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.zcard(self._keys.due(database))
+            pipe.zrange(self._keys.leaving(database), 0, 0, withscores=True)
+            now, due, first = pipe.execute()
+        return due > 0 or any(from_epoch_ms(int(expires_ms)) <= moment_of(now) for _, expires_ms in first)
 
     def kept(self, database: str) -> dict[str, Kept]:
         """Read the usage of a database, by client."""
