@@ -170,6 +170,15 @@ def test_a_file_goes_to_the_care_plan_and_the_database_of_the_options(tmp_path: 
     assert (batch.path, batch.headers["vbasoftware-database"]) == ("/care-plans/7/cases-batch", "d")
 
 
+def test_episodes_get_the_care_plan_of_the_options(tmp_path: Path) -> None:
+    lines = [f'{{"resourceType":"EpisodeOfCare","id":"{key}","status":"active"}}\n' for key in (1, 2)]
+    (tmp_path / "a.ndjson").write_text("".join(lines))
+    options = DropOptions(settle=0, mapping="fhir-r4-episode-of-care", care_plan=7)
+    with dropping(tmp_path, *applied(), options=options) as (one, peer, _):
+        assert send(one) == [Filed.DONE]
+    assert [case["carePlan_Key"] for case in json.loads(peer.received[0].body)] == [7, 7]
+
+
 def test_credentials_that_are_refused_are_no_fault_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(ROWS)
     with dropping(tmp_path, problem(401, "The API key is not known.")) as (one, _, _), pytest.raises(CallerRefused):

@@ -136,6 +136,35 @@ def test_mended_rows_are_read_by_their_mapping(carecase: Carecase, tmp_path: Pat
     assert (ran.status, json.loads(peer.received[1].body)) == (0, [{**CASE_2, "do_Not_Contact": "no"}]), ran
 
 
+FHIR = ("--mapping", "fhir-r4-episode-of-care")
+
+
+def a_job_of_episodes(place: Path) -> Reply:
+    """Write two resources to episodes.ndjson; give their job, whose cases got its care plan."""
+    lines = [b'{"resourceType":"EpisodeOfCare","id":"%d","status":"active"}\n' % number for number in (1, 2)]
+    (place / "episodes.ndjson").write_bytes(b"".join(lines))
+    fields = [{"case_Key": n, "case_ID": str(n), "case_Status": "ACTIVE", "do_Not_Contact": False} for n in (1, 2)]
+    made = json.dumps([{**case, "carePlan_Key": 5} for case in fields], separators=(",", ":")).encode()
+    return the_job(created=1, failed=1, bodySha256=hashlib.sha256(made).hexdigest())
+
+
+def test_failed_episodes_are_found_by_the_care_plan_of_their_job(carecase: Carecase, tmp_path: Path) -> None:
+    job = a_job_of_episodes(tmp_path)
+    with answering(job, job, *SECOND_FAILED) as peer:
+        ran = carecase("failed", JOB, "episodes.ndjson", *FHIR, "--url", peer.url)
+    assert ran.status == 0, ran.err
+    (failed,) = map(json.loads, (tmp_path / "episodes.failed.ndjson").read_text().splitlines())
+    assert (failed["resourceType"], failed["id"], failed["_reason"]) == ("EpisodeOfCare", "2", "wrong")
+
+
+def test_the_whole_file_of_episodes_is_not_sent_again(carecase: Carecase, tmp_path: Path) -> None:
+    """It would undo whatever was written to its cases since."""
+    with answering(a_job_of_episodes(tmp_path)) as peer:
+        ran = carecase("resend", JOB, "episodes.ndjson", *FHIR, "--url", peer.url)
+    assert (ran.status, f"episodes.ndjson: is the whole file of job {JOB}" in ran.err) == (2, True), ran.err
+    assert peer.calls == [f"GET /jobs/{JOB}"]
+
+
 @pytest.mark.parametrize(
     ("failed", "document"),
     [

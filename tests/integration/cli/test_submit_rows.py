@@ -48,6 +48,15 @@ def test_rows_of_a_pipe_are_sent_as_the_cases_that_they_become(
     assert "carecase failed" not in ran.err, "a pipe cannot be read again"
 
 
+def test_episodes_get_the_care_plan_of_the_options(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "episodes.ndjson").write_bytes(b'{"resourceType":"EpisodeOfCare","id":"1","status":"active"}\n')
+    options = ("--mapping", "fhir-r4-episode-of-care", "--care-plan", "5", "--no-watch")
+    with answering(accepted(total=1)) as peer:
+        assert carecase("submit", "episodes.ndjson", *options, "--url", peer.url).status == 0
+    assert peer.calls == ["PUT /care-plans/5/cases-batch"]
+    assert [case["carePlan_Key"] for case in json.loads(peer.received[0].body)] == [5]
+
+
 @pytest.mark.parametrize("file", ["batch", "-", "rows.csv", "fields.csv"])
 def test_the_options_go_with_a_batch_however_it_is_sent(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file: str

@@ -13,7 +13,7 @@ from carecase_worker.client.mending.failed_files import usual_path, write_failed
 from carecase_worker.client.mending.failed_items import TO_BE_MENDED, TO_BE_RESENT
 from carecase_worker.client.mending.originals import original_of, path_of
 from carecase_worker.client.row_files import RowFile
-from carecase_worker.client.uploads import Batches
+from carecase_worker.client.uploads import BATCH_BYTES, BATCH_ITEMS, PART_ITEMS, Batches
 from carecase_worker.files.episodes import EpisodeMapping
 
 JSON_ITEMS = [b'{"case_Key": 1}', b'{"case_Key":\n 2, "x": "\xc3\xa4"}', b"5", b"{}", b'{"case_Key": 4}']
@@ -60,22 +60,36 @@ def test_episodes_stay_episodes(tmp_path: Path) -> None:
     assert '"_line": 5' in usual_path(file).read_text()
 
 
-@pytest.mark.parametrize(("size", "limit"), [(2, 1 << 20), (3, 1 << 20), (5, 1 << 20), (100, 45)])
+@pytest.mark.parametrize(
+    ("size", "limit", "count"),
+    [(2, 1 << 20, 8), (3, 1 << 20, 8), (5, 1 << 20, 8), (100, 45, 8), (PART_ITEMS, 250_000, 30_000)],
+)
 def test_a_part_is_found_in_the_file_that_was_cut(
-    tmp_path: Path, size: int, limit: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, size: int, limit: int, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("carecase_worker.client.mending.originals.PART_BYTES", limit)
     file = tmp_path / "cases.ndjson"
-    whole = [b'{"case_Key":%d}' % key for key in range(8)]
+    whole = [b'{"case_Key":%d}' % key for key in range(count)]
     file.write_bytes(b"\n".join(whole))
     batches = Batches(size, limit)
     parts = [part for item in whole for part in batches.add(item)] + list(batches.rest())
-    assert sum(part.items for part in parts) == 8
+    assert sum(part.items for part in parts) == count
     for part in parts:
         original = original_of(file, job_of(b"".join(part.upload().pieces()), part.items))
         assert (original.first, original.is_body) == (part.first, False)
         written = write_failed(original, failed(part.items - 1), tmp_path / f"{part.first}.ndjson", TO_BE_MENDED)
         assert [item["case_Key"] for item in items(written.path)] == [part.first + part.items - 1]
+
+
+def test_a_batch_that_a_program_sent_of_a_file_is_found_though_its_bytes_were_the_limit(tmp_path: Path) -> None:
+    file, text = tmp_path / "cases.ndjson", b"x" * (BATCH_BYTES // 100)
+    whole = [b'{"case_Key":%d,"x":"%b"}' % (key, text * (1 if key else 2)) for key in range(200)]
+    file.write_bytes(b"\n".join(whole))
+    batches = Batches(BATCH_ITEMS, BATCH_BYTES)
+    first, second, _ = [part for item in whole for part in batches.add(item)] + list(batches.rest())
+    assert first.items != second.items, "else the number of items alone would find it"
+    original = original_of(file, job_of(b"".join(second.upload().pieces()), second.items))
+    assert original.first == first.items
 
 
 def test_items_of_json_up_to_the_last_one_are_written(tmp_path: Path) -> None:
