@@ -1,11 +1,13 @@
 """The configuration of a command beside a `carecase up`: that of the system, with the file that it was started with."""
 
+import base64
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from tests.integration.cli.commands import Carecase
 from tests.integration.embedded.stacks import PORTS, Noon
+from tests.services import Services
 
 from carecase_worker.cli.configuration import settings_nearby, sources_nearby
 from carecase_worker.embedded.stack import Stack, secrets_of
@@ -41,6 +43,18 @@ def test_a_secret_of_the_environment_is_there_once_the_file_is_named(
     settings = settings_nearby(Path("c.toml"))
     assert settings.redis.url.get_secret_value() == stack.environment()["CARECASE_REDIS_URL"]
     assert settings.webhooks["crm"].secrets is not None
+
+
+def test_data_keys_are_wrapped_in_the_redis_of_the_system_and_not_in_another(
+    stack: Stack, carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no job is found there, and the old key is destroyed with all that it opens."""
+    monkeypatch.setenv("CARECASE_ENCRYPTION_KEYS", f"k:{base64.b64encode(bytes(32)).decode()}")
+    monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
+    ran = carecase("keys", "rewrap", "--config", "c.toml")
+    assert (ran.status, ran.out) == (2, "")  # the system does not run
+    assert ran.err.startswith("the job store ")
+    assert "Configuration used: .carecase/stack.json, of carecase up." in ran.err
 
 
 def test_another_file_is_another_configuration(stack: Stack, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from carecase_worker.batches.encryption import Seals
-from carecase_worker.cli.configuration import Config, configured
+from carecase_worker.cli.configuration import Config, noted, settings_nearby, sources_nearby
 from carecase_worker.cli.connection import Json
 from carecase_worker.cli.ending import STATUS_FAULT
 from carecase_worker.errors import SettingsError
@@ -47,7 +47,8 @@ def keys_new(
 
 def keys_rewrap(config: Config = None) -> None:
     """Wrap the data keys of all jobs with the first of encryption.keys. Exit status 1 if some cannot be opened."""
-    with configured(config) as settings:
+    settings = settings_nearby(config)
+    with noted(sources_nearby(config)):
         keys = settings.encryption.by_id
         if not keys:
             raise SettingsError("encryption.keys: there are none, so no job has a data key")
