@@ -74,6 +74,16 @@ def test_what_was_wrong_with_the_options_can_be_corrected(tmp_path: Path) -> Non
     assert keys[3] == keys[4]
 
 
+def test_a_file_that_is_dropped_for_another_mapping_of_the_service_is_another_batch(tmp_path: Path) -> None:
+    keys = set()
+    for mapping in ("referrals", "members", None):
+        (tmp_path / "a.csv").write_text(ROWS)
+        with dropping(tmp_path, *applied(), options=DropOptions(settle=0, mapping=mapping)) as (one, peer, _):
+            assert send(one) == [Filed.DONE]
+        keys.add(peer.received[0].headers["idempotency-key"])
+    assert len(keys) == 3
+
+
 def test_a_mapping_that_cannot_be_read_is_no_fault_of_a_file(tmp_path: Path, carecase: Carecase) -> None:
     (tmp_path / "a.csv").write_text(ROWS)
     flags = ("--url", "http://127.0.0.1:1", "--api-key", "k", "--token", "t", "--database", "d")
