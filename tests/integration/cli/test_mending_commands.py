@@ -51,6 +51,8 @@ def test_a_mended_file_goes_under_the_care_plan_and_to_the_database_of_its_job(
         ran = carecase("resend", JOB, str(mended), "--no-watch", "--url", peer.url)
     assert ran.status == 0, ran.err
     assert path_and_database(peer) == [("/care-plans/5/cases-batch", "other")]
+    digest = hashlib.sha256(mended.read_bytes()).hexdigest()
+    assert peer.received[1].headers["idempotency-key"] == f"resend-{JOB}-{digest}"
 
 
 @pytest.mark.parametrize("strict", [False, True])

@@ -134,6 +134,21 @@ def test_rows_are_asked_for_by_their_lines(tmp_path: Path, is_async: bool) -> No
 
 
 @pytest.mark.parametrize("is_async", [False, True])
+def test_rows_are_sent_again_as_rows_of_the_same_kind_and_mapping(tmp_path: Path, is_async: bool) -> None:
+    header, *rows = b"case_Key\tDNC\n", b"1\ttrue\n", b"2\ttrue\n"
+    body = header + b"".join(rows)
+    (tmp_path / "cases.tsv").write_bytes(body)
+    outcomes = items((1, 201, "Created"), (2, 503, "away"), indexes=(0, 1), pages=(1, 1))
+    for item in outcomes.body["data"]:
+        item["line"] = item["index"] + 2
+    with answering(problem(409), the_job(body), outcomes, the_job(body), accepted(job_id=NEW)) as peer:
+        called(peer.url, is_async, "resend_failed", JOB, RowFile(tmp_path / "cases.tsv", "referrals"))
+    (put,) = (one for one in peer.received if one.method == "PUT")
+    assert (put.path, put.body) == ("/care-plans/5/cases-batch?mapping=referrals", header + rows[1])
+    assert put.headers["content-type"] == "text/tab-separated-values"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
 def test_the_whole_file_is_not_sent(lines: Path, is_async: bool) -> None:
     """It would undo whatever was written to its cases since."""
     with answering(the_job()) as peer:
