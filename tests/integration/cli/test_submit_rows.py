@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.builders import a_batch, a_case
-from tests.integration.cli.commands import Carecase
+from tests.integration.cli.commands import Carecase, ctrl_c_at
 from tests.peers import JOB, Reply, accepted, answering, items, job_reply
 
 from carecase_worker.cli.sending.mappings import row_file
@@ -72,6 +72,18 @@ def test_the_options_go_with_a_batch_however_it_is_sent(
     assert peer.calls == ["PUT /care-plans/7/cases-batch?dryRun=true"]
     sent = peer.received[0].headers
     assert (sent["vbasoftware-database"], sent["idempotency-key"]) == ("other", "k")
+
+
+@pytest.mark.parametrize("options", [(), ("--strict",), ("--mapping", "m.toml")], ids=" ".join)
+def test_ctrl_c_while_rows_await_their_answer_says_so(
+    carecase: Carecase, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "fields.csv").write_text("case_Key,do_Not_Contact\n1,false\n2,true\n")
+    file = "rows.csv" if "m.toml" in options else "fields.csv"
+    with answering(Reply(202, silence_s=300)) as peer, ctrl_c_at(peer, 1):
+        ran = carecase("submit", file, *options, "--url", peer.url)
+    text = "Interrupted. A response was outstanding: carecase jobs shows if the last batch was accepted.\n"
+    assert (ran.status, ran.out, ran.err) == (130, "", text)
 
 
 def test_of_a_bad_file_nothing_is_sent_though_its_first_part_is_good(carecase: Carecase, tmp_path: Path) -> None:
