@@ -241,3 +241,12 @@ def test_it_is_reported_that_a_batch_is_sent_also_of_the_parts_of_one_that_was_t
     for part in batch.cut(1):
         b"".join(part.upload().pieces())
     assert len(whole) == 3
+
+
+def test_it_is_reported_of_every_batch_that_it_is_sent() -> None:
+    whole: list[int] = []
+    batches = Batches(2, 100, lambda: whole.append(1))
+    parts = [part for item in (b"1", b"2", b"3", b"4", b"5") for part in batches.add(item)]
+    for part in (*parts, *batches.rest()):
+        b"".join(part.upload().pieces())
+    assert len(whole) == 3

@@ -22,18 +22,18 @@ ENDED = f"id: end\nevent: final\ndata: {json.dumps(a_job(created=3))}\n\n"
 _STREAM = {"Content-Type": "text/event-stream"}
 
 
-def follow(url: str, is_async: bool, on_event: Callable[[JobEvent], None]) -> Job:
+def follow(url: str, is_async: bool, on_event: Callable[[JobEvent], None], outcomes: bool = True) -> Job:
     """Follow the job by one kind of client."""
 
     async def ask() -> Job:
         async with connect_async(url) as client:
-            return await client.follow(JOB, on_event)
+            return await client.follow(JOB, on_event, outcomes)
 
     if is_async:
         return asyncio.run(ask())
     access = Access(url, api_key="k", token="t", database="d")
     with connect_to(access, RetryPolicy(tries=1)) as client:
-        return client.follow(JOB, on_event)
+        return client.follow(JOB, on_event, outcomes)
 
 
 def followed(is_async: bool, *replies: Reply) -> tuple[list[str], list[str | None]]:
@@ -65,6 +65,14 @@ def test_wherever_a_stream_is_cut_off_the_next_one_is_read_from_its_beginning(cu
 def test_a_job_of_which_nothing_more_is_told_is_read_instead(is_async: bool) -> None:
     names, sent = followed(is_async, Reply(200, BEGUN.encode(), _STREAM), Reply(204), job_reply(created=3))
     assert (names, sent) == (["progress"], [None, "1", None])
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_outcomes_are_asked_for_unless_they_are_not_wanted(is_async: bool) -> None:
+    with answering(*[Reply(200, ENDED.encode(), _STREAM)] * 2) as peer:
+        for outcomes in (True, False):
+            follow(peer.url, is_async, print, outcomes)
+    assert peer.calls == [f"GET /jobs/{JOB}/events", f"GET /jobs/{JOB}/events?outcomes=false"]
 
 
 def test_events_may_be_further_apart_than_the_service_may_be_silent_for_other_calls() -> None:

@@ -20,7 +20,7 @@ async def stream(cases: list[Any]) -> AsyncIterator[Any]:
 async def sent_in_each_way(url: str) -> None:
     async with connect_async(url) as client:
         for cases in (CASES, stream(CASES)):
-            await client.submit(cases, strict=True)
+            await client.submit(cases, 5, "key", strict=True)
         for cases in (CASES, stream(CASES)):
             await client.submit(cases, dry_run=True)
 
@@ -29,4 +29,7 @@ def test_without_blocking_cases_are_sent_alike_wherever_they_come_from() -> None
     with answering(*[accepted()] * 4) as peer:
         asyncio.run(sent_in_each_way(peer.url))
     sent = [(one.path, one.headers.get("prefer")) for one in peer.received]
-    assert sent == [("/care-cases-batch", "handling=strict")] * 2 + [("/care-cases-batch?dryRun=true", None)] * 2
+    assert (
+        sent == [("/care-plans/5/cases-batch", "handling=strict")] * 2 + [("/care-cases-batch?dryRun=true", None)] * 2
+    )
+    assert [one.headers["idempotency-key"] for one in peer.received[:2]] == ["key"] * 2
