@@ -49,7 +49,28 @@ def test_the_faults_of_a_file_without_any_good_row_are_shown(
     assert begins == ["Line 2 has 4 cells", "Line 3 has 4 cells", "0 of 2 rows are cases. Nothing was sent."]
 
 
-def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: Path) -> None:
+def test_cases_of_another_care_plan_are_faults_and_the_next_command_names_the_care_plan(
+    carecase: Carecase, tmp_path: Path
+) -> None:
+    """The service would refuse each of them."""
+    (tmp_path / "rows.csv").write_text("case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n")
+    ran = carecase("files", "check", "rows.csv", "--care-plan", "7")
+    assert (ran.status, "Line 2: carePlan_Key: " in ran.out) == (1, True)
+    ran = carecase("files", "check", "rows.csv", "--care-plan", "5")
+    assert (ran.status, ran.err.endswith(": carecase submit rows.csv --care-plan 5 --dry-run\n")) == (0, True), ran.err
+
+
+def test_a_mapping_may_begin_with_a_byte_order_mark(carecase: Carecase, tmp_path: Path) -> None:
+    """As some editors write it."""
+    (tmp_path / "mapping.toml").write_text(MAPPING, "utf-8-sig")
+    (tmp_path / "good.csv").write_text("Case,DNC,Status\n1,true,OPEN\n")
+    ran = carecase("files", "check", "good.csv", "--mapping", "mapping.toml")
+    assert (ran.status, ran.out.endswith("1 of 1 rows are cases. Nothing was sent.\n")) == (0, True), ran.err
+
+
+def test_a_mapping_is_found_in_the_configuration(
+    carecase: Carecase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "carecase.toml").write_text(f"[clients.ann.files.referrals]\n{MAPPING}\n[clients.bob]\n")
     (tmp_path / "good.csv").write_text("Case,DNC,Status\n1,true,OPEN\n")
     named = ("files", "check", str(tmp_path / "good.csv"), "--config", str(tmp_path / "carecase.toml"), "--mapping")
@@ -58,6 +79,9 @@ def test_a_mapping_is_found_in_the_configuration(carecase: Carecase, tmp_path: P
     assert carecase(*named, "referrals").err.endswith("--mapping referrals --dry-run\n")
     unknown = carecase(*named, "referral")
     assert (unknown.status, "no client has a mapping referral" in unknown.err) == (2, True)
+    monkeypatch.setenv("CARECASE_CONFIG", "carecase.toml")
+    ran = carecase("files", "check", "good.csv", "--mapping", "referrals")
+    assert (ran.status, ran.out.endswith("1 of 1 rows are cases. Nothing was sent.\n")) == (0, True), ran.err
 
 
 def test_a_name_that_several_clients_have_given_is_no_mapping(carecase: Carecase, tmp_path: Path) -> None:
