@@ -125,6 +125,7 @@ def test_a_file_whose_name_says_rows_is_taken_for_rows(tmp_path: Path, form: str
     """Of tables that cannot be read the client says what to do; as cases they would be no JSON."""
     assert isinstance(row_file(tmp_path / f"a.{form}", None), RowFile)
     assert isinstance(row_file(tmp_path / f"a.{form}.gz", None), RowFile)
+    assert isinstance(row_file(tmp_path / f"a.{form}.zst", None), RowFile)
     assert row_file(tmp_path / f"a.{form}.json", None) is None
 
 

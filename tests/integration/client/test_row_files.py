@@ -4,6 +4,7 @@ import gzip
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from datetime import date, time, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from tests.integration.client.workbooks import a_workbook
 
 from carecase_worker.client.row_files import RowFile, items_of_file, lines_of_items
@@ -134,13 +136,20 @@ def test_a_value_that_is_no_text_is_refused_unless_its_column_is_ignored(tmp_pat
     assert cases(RowFile(parquet_of(tmp_path, other=[value], case_ID=["007"]).source, mapping)) == CASES
 
 
-@pytest.mark.parametrize("name", ["cases.csv", "cases.tsv.gz", "CASES.TAB"])
+PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    ".gz": ("gzip", gzip.compress),
+    ".zst": ("zstd", zstandard.compress),
+}
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "cases.tsv.gz", "cases.tab.zst", "CASES.TAB"])
 def test_text_is_sent_as_it_is_unless_its_mapping_is_known_here(tmp_path: Path, name: str) -> None:
     text = TEXT if ".csv" in name else TEXT.replace(b",", b"\t")
-    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    encoding, pack = PACKED.get(Path(name).suffix, (None, bytes))
+    (tmp_path / name).write_bytes(pack(text))
     with reading(RowFile(tmp_path / name, "referrals")) as upload:
         kind = "text/csv" if ".csv" in name else "text/tab-separated-values"
-        assert (upload.content_type, upload.content_encoding) == (kind, "gzip" if name.endswith(".gz") else None)
+        assert (upload.content_type, upload.content_encoding) == (kind, encoding)
         assert (dict(upload.parameters), b"".join(upload.pieces())) == (
             {"mapping": "referrals"},
             (tmp_path / name).read_bytes(),

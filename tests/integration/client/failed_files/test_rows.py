@@ -122,11 +122,14 @@ def test_reasons_are_in_a_file_beside_where_rows_have_no_place_for_them(tmp_path
     ]
 
 
+@pytest.mark.parametrize("packed", ["", ".gz"])
 @pytest.mark.parametrize("encoding", ["cp850", "utf-8", "utf-16"])
-def test_of_a_mapping_that_only_the_service_has_the_bytes_are_left_as_they_are(tmp_path: Path, encoding: str) -> None:
+def test_of_a_mapping_that_only_the_service_has_the_bytes_are_left_as_they_are(
+    tmp_path: Path, encoding: str, packed: str
+) -> None:
     body = 'Bericht\r\nNr;Kürzel\r\n1;ä\r\n2;"ö\r\n"\r\n3;ß\r\nSumme;3\r\n'.encode(encoding)
-    file = RowFile(tmp_path / "cases.csv", "referrals")
-    path_of(file).write_bytes(body)
+    file = RowFile(tmp_path / f"cases.csv{packed}", "referrals")
+    path_of(file).write_bytes(gzip.compress(body) if packed else body)
     written = write_failed(
         original_of(file, job_of(body, 3)), of_the_service(3, [3, 4, 6], 1), usual_path(file), TO_BE_MENDED
     )
