@@ -32,9 +32,9 @@ def test_a_log_that_is_whole_and_one_that_is_not(carecase: Carecase, tmp_path: P
     assert (ran.status, ran.out) == (1, f"fault record 2 is missing\n{text}")
     (tmp_path / "log" / "audit-000000000003.jsonl").unlink()
     assert carecase("audit", "verify", "log").status == 0, "nobody can tell"
-    ran = carecase("audit", "verify", "log", "--noted", end, "--json")
-    assert ran.status == 1
     first = json.loads(lines_of(tmp_path / "log")[0])["hash"]
+    ran = carecase("audit", "verify", "log", "--noted", f"1:{first}", "--noted", end, "--json")
+    assert ran.status == 1
     assert json.loads(ran.out) == {
         "records": 1, "first": f"1:{first}", "last": f"1:{first}", "faultCount": 1, "notes": [],
         "faults": ["record 3 is missing or lacks the hash that was noted: truncated, or rewritten"],

@@ -214,6 +214,27 @@ def test_a_broker_that_is_away_is_reported_without_its_password(
     assert [line for line in lines if line.startswith("ok    redis: ")]
 
 
+def test_a_broker_of_its_own_is_looked_at_though_redis_is_away(
+    carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("CARECASE_BROKER_URL", servers.redis_url)
+    lines = lines_of(carecase("doctor"))
+    assert [line[:30] for line in lines if " broker: " in line] == ["ok    broker: redis://127.0.0."]
+    assert "hint  redis: workers are not checked before that is fixed" in lines
+
+
+@pytest.mark.parametrize("about", ["redis", "broker"])
+def test_a_redis_or_broker_that_is_silent_is_waited_for_as_long_as_is_asked(
+    carecase: Carecase, servers: Services, monkeypatch: pytest.MonkeyPatch, about: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("CARECASE_REDIS_URL", servers.redis_url)
+        monkeypatch.setenv(f"CARECASE_{about.upper()}_URL", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        ran = carecase("doctor", "--timeout", "1.5")
+    assert f"fix   {about}: the answer of {about} did not come within 1.5 s." in ran.out
+
+
 def test_what_does_not_answer_in_time_is_reported_and_the_rest_is_looked_at(carecase: Carecase, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         (tmp_path / "c.toml").write_text(
