@@ -40,7 +40,7 @@ class Errors:
     may_blame_an_item: Callable[[DBAPIError, FailureKind], bool]
     """Return whether the database is still there after this error, and may have refused a single item with it."""
     is_of_code: Callable[[Any], bool] = lambda _: False
-    """Return whether code in the database, such as a trigger's, raised the error or was running at that time."""
+    """Return whether code in the database, such as a trigger's, made the error."""
     parameter: Callable[[str], str] = lambda _: ""
     """Return the connection parameter whose value an error's text rejects; empty if it names none."""
 
@@ -74,7 +74,7 @@ class Errors:
         return self.may_blame_an_item(error, self.classify(error))
 
     def raised_by_code(self, error: SQLAlchemyError) -> bool:
-        """Return whether code in the database, such as a trigger's, raised the error or was running at that time."""
+        """Return whether code in the database, such as a trigger's, made the error."""
         raised = self._raised(error)
         return raised is not None and self.is_of_code(raised)
 

@@ -3,11 +3,12 @@
 import pytest
 from sqlalchemy import Engine
 from tests.builders import a_case
-from tests.integration.targets.databases import BAD, raising, refusing
+from tests.integration.targets.databases import BAD, ask, raising, refusing
 from tests.integration.targets.refusals.spoiling import CASES, apply, run, spoiled
 
 from carecase_worker.cases.outcomes import Kind
 from carecase_worker.errors import FailureKind, TargetFailure
+from carecase_worker.targets.causes import Causes
 from carecase_worker.targets.dialects.upsert import ComparableUpsert
 
 WHOLE_TABLE = {
@@ -42,6 +43,23 @@ def test_a_state_that_every_row_meets_is_the_databases(
             apply(engine, upsert, *CASES)
     assert failure.value.kind is FailureKind.AWAY
     assert state in str(failure.value)
+
+
+FULL_DISK = "COPY (SELECT 1) TO '/dev/full';"
+"""A statement that meets a disk without room: its 53100 is the server's own."""
+
+
+@pytest.mark.parametrize("attempts", [0, 1], ids=["usual", "slow"])
+@pytest.mark.parametrize("cases", [CASES, [a_case(BAD)] * 8], ids=["distinct", "repeated"])
+def test_a_disk_that_is_full_when_a_trigger_writes_costs_no_item_though_there_is_room_for_some(
+    engine: Engine, upsert: ComparableUpsert, cases: list[dict[str, object]], attempts: int
+) -> None:
+    with spoiled(engine, *refusing(FULL_DISK, when="NEW.case_key % 2 = 1")):
+        with pytest.raises(TargetFailure) as failure:
+            apply(engine, upsert, *cases, attempts=attempts)
+        assert ask(engine, "SELECT count(*) FROM care_case") == 0
+    assert failure.value.kind is FailureKind.AWAY
+    assert failure.value.cause == Causes.DISK_FULL.value
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,20 @@ def test_the_log_says_how_many_items_were_refused_with_which_code(engine: Engine
     assert "job_id" in line
 
 
+TOO_LARGE_A_SORT = (
+    "SET LOCAL temp_file_limit = '64kB'; SET LOCAL work_mem = '64kB';"
+    "PERFORM count(*) FROM (SELECT n FROM generate_series(1, 100000) AS n ORDER BY random()) AS sorted;"
+)
+"""Statements that meet the limit of a session's temporary files: 53400."""
+
+
+def test_an_item_over_which_a_trigger_exceeds_the_limit_of_a_query_is_refused_alone(
+    engine: Engine, upsert: ComparableUpsert
+) -> None:
+    with spoiled(engine, *refusing(TOO_LARGE_A_SORT)):
+        assert apply(engine, upsert, *CASES) == ALL_BUT_THE_BAD
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_an_item_that_is_alone_in_its_batch_is_refused_alike(engine: Engine, state: str) -> None:
     with spoiled(engine, *refusing(raising(state))):

@@ -1,6 +1,7 @@
 """An item that takes too long is refused once others were fast; a slow database, or a lock, costs no other item."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
@@ -8,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
+from tests.acceptance.system import eventually
 from tests.builders import a_batch, a_case, a_lease
-from tests.integration.targets.databases import BAD, raising, refusing
+from tests.integration.targets.databases import BAD, ask, raising, refusing
 from tests.integration.targets.refusals.spoiling import ALL_BUT_THE_BAD, CASES, apply, attempted, hasty, run, spoiled
 
 from carecase_worker.batches.chunking import Chunk
@@ -120,6 +122,32 @@ def test_a_lock_of_another_chunk_costs_no_item(engine: Engine) -> None:
         assert (
             apply(limited, PostgresUpsert(), *CASES, attempts=11, longest=timedelta(seconds=1), seq=2) == [UPDATED] * 10
         )
+
+
+TRIES, NO_TRIES = "CREATE SEQUENCE tries", ("DROP TRIGGER IF EXISTS refuse ON care_case", "DROP SEQUENCE tries")
+HOLD = text("SELECT 1 FROM care_case WHERE case_key = :key FOR UPDATE")
+
+
+def test_a_deadlock_with_another_application_costs_no_item(
+    engine: Engine, upsert: ComparableUpsert, owner: Engine
+) -> None:
+    """The other application holds the second case, and wants the first one as soon as the chunk has that one alone."""
+    with owner.connect() as other, ThreadPoolExecutor(1) as pool, spoiled(engine, TRIES, mend=NO_TRIES):
+        apply(engine, upsert, *CASES[:2])
+        process = other.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        other.execute(text("SET deadlock_timeout = '1h'"))  # so that the chunk is the one to be broken off
+        other.execute(HOLD.bindparams(key=1))
+        when_it_is_alone = (
+            f"CASE nextval('tries') WHEN 1 THEN {raising('P0001')}"
+            f" WHEN 2 THEN WHILE NOT pg_blocking_pids({process}) @> ARRAY[pg_backend_pid()] LOOP"
+            " PERFORM pg_sleep(0.01); END LOOP; ELSE END CASE;"
+        )
+        run(engine, *refusing(when_it_is_alone, when="TG_OP = 'INSERT' AND NEW.case_key = 1"))
+        chunk = pool.submit(apply, engine, upsert, *CASES[:2], seq=2, attempts=1)
+        eventually(lambda: ask(owner, "SELECT last_value FROM tries") == 2, what="the first case is written alone")
+        other.execute(HOLD.bindparams(key=0))
+        other.rollback()
+        assert chunk.result() == [UPDATED, UPDATED]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, text
 
 from carecase_worker.targets.dialects.constraints import Broken, ConstraintReports
-from carecase_worker.targets.dialects.postgresql.errors import is_of_code
 
 # The columns of care_case that a constraint is on. `ours` is the table and its partitions, `named` the table that the
 # error names. A unique index is found by its dependencies, since its columns may be expressions; a foreign key of
@@ -53,7 +52,7 @@ def _broken(connection: Connection, error: PostgresError) -> Broken:
     names = ("constraint", "schema", "relation", "column", "datatype")
     found = connection.execute(_COLUMNS, dict(zip(names, _identity_of(error.diag), strict=True))).scalars()
     columns = frozenset(column or "" for column in found)
-    if is_of_code(error):  # a trigger may name a constraint that does not exist
+    if error.diag.context:  # of code, such as a trigger's, which may name a constraint that does not exist
         return Broken(None, columns or None)
     return Broken(error.diag.constraint_name, columns)
 

@@ -51,6 +51,10 @@ _ROW_SECURITY = ("42501", "ExecWithCheckOptions")
 """SQLSTATE and source function of a row refused by a policy; missing privileges have another function."""
 _EXHAUSTED = ("53", "58")
 """Error classes of resources and devices, which may suffice for some items but not for others."""
+_LIMIT_OF_A_QUERY = "53400"
+"""The SQLSTATE of `temp_file_limit`. A trigger's query may exceed it over one item, and would again after any wait."""
+_RAISE = "exec_stmt_raise"
+"""Source function of an error that PL/pgSQL's RAISE made; an error that RAISE passes on keeps its own."""
 
 
 class PostgresRefused(OperationalError):
@@ -82,19 +86,24 @@ def _may_blame_an_item(error: DBAPIError, _: FailureKind) -> bool:
     """Return whether a single item may be at fault.
 
     False if the connection has ended, or the server lacks a resource: a full disk still has room for some items, but
-    that is no reason to refuse the others.
+    that is no reason to refuse the others. That also holds if a trigger's own statement met the full disk.
     """
     original = error.orig
     if error.connection_invalidated or not isinstance(original, PostgresError) or not original.sqlstate:
         return False
     if original.diag.severity_nonlocalized != "ERROR":
         return False
-    return is_of_code(original) or not original.sqlstate.startswith(_EXHAUSTED)
+    if original.sqlstate == _LIMIT_OF_A_QUERY:
+        return bool(original.diag.context)
+    return _is_of_code(original) or not original.sqlstate.startswith(_EXHAUSTED)
 
 
-def is_of_code(error: PostgresError) -> bool:
-    """Return whether a function in the database, as a trigger's, raised the error or was running when it arose."""
-    return bool(error.diag.context)
+def _is_of_code(error: PostgresError) -> bool:
+    """Return whether code in the database, as a trigger's, made the error.
+
+    An error that merely arose while code was running, as a deadlock or a full disk, is the server's own.
+    """
+    return error.diag.source_function == _RAISE
 
 
 ERRORS = Errors(
@@ -105,6 +114,6 @@ ERRORS = Errors(
     any_other=_OTHER_SQLSTATE,
     special=_special,
     may_blame_an_item=_may_blame_an_item,
-    is_of_code=is_of_code,
+    is_of_code=_is_of_code,
     parameter=parameter_by_words,
 )
