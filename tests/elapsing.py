@@ -34,8 +34,8 @@ for key in pairs(keys) do
     for _, field in ipairs(redis.call('HKEYS', key)) do
       if string.match(field, ':until$') then back(key, field, ms) end
     end
-  elseif kind == 'job' or kind == 'pace' or kind == 'trouble' then
-    for _, field in ipairs({'failing_since_ms', 'expires_ms', 'window_began_ms', 'completed_ms', 'since_ms'}) do
+  elseif kind == 'job' or kind == 'pace' or kind == 'trouble' or kind == 'failing' then
+    for _, field in ipairs({'last_ms', 'expires_ms', 'window_began_ms', 'completed_ms', 'since_ms'}) do
       back(key, field, ms)
     end
     for _, field in ipairs({'accepted_us', 'started_us', 'finished_us'}) do back(key, field, ms * 1000) end

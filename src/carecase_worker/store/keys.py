@@ -18,6 +18,8 @@ settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance in the database when this Redis first saw it
 trouble:{database}  (hash; until the database answers; release, complete)
     `reason`: the last failure of its chunks; `since_ms`
+failing:{database}  (hash; for ever; release, complete)
+    the clock of its failures: `ms` of its reading at the last one, `last_ms`, the time of that
 due:{database}  (zset; a chunk's from opened to complete; admit, place, claim, complete, release, cancel, overdue,
 reclaim)
     `{job}:{n}` -> ms at which to notify again; the first chunk of an unplaced job represents the job

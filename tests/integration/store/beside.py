@@ -200,8 +200,8 @@ class Beside:
         expected |= {"reason": "away", "too_slow": False} | wait
         named = [{"job": job, "chunk": n} for job, n in chunks]
         arguments = {"holder": holder, "chunks": named, "counts_toward_deadline": expected["to_blame"]}
-        self.scripts.run("release", expected | arguments)
-        answer = self.model.release(chunks, holder, expected)
+        self.scripts.run("release", expected | arguments | self._times)
+        answer = self.model.release(chunks, holder, expected, self.limits)
         return list(self._note(f"release {chunks} {holder} {expected}", answer))
 
     def cancel(self, job: str) -> Answer:

@@ -260,7 +260,7 @@ class Model(States):
             payload,
             *(chunk.lease.get(name, 0) for name in ("deaths", "releases", "faults", "too_slow")),
             database.failures,
-            max(0, now - job.marks.get("failing_since_ms", now)),
+            self._failing_ms(database, limits) - job.marks["failing_from_ms"] if "failing_from_ms" in job.marks else 0,
             *(job.batch.database, job.batch.care_plan, job.batch.user, str(job.seq), job.batch.strict),
             str(job.accepted_us),
             str(int(job.unsettled)),
@@ -426,8 +426,10 @@ class Model(States):
         self._let_go(chunk.lease.get("holder"), member)
         chunk.lease = {}
         if done["answered"]:
-            job.marks.pop("failing_since_ms", None)
+            job.marks.pop("failing_from_ms", None)
             database.failures, database.circuit, database.trouble = 0, None, {}
+        else:
+            self._note_failure(database, limits)
         job.size += len(done["packed"])
         if not done["keep"]:
             job.size -= len(self.payloads[job_id].chunks[n])
@@ -497,11 +499,20 @@ class Model(States):
             pace["items_per_second"] = ceil((before + measured) / 2 if before else measured)
         pace |= {"window_began_ms": now, "window_items": 0}
 
-    def release(self, chunks: list[tuple[str, int]], holder: str, wait: dict[str, Any]) -> Answer:
-        failed: set[str] = set()
-        return [self._release(job_id, n, holder, wait, failed) for job_id, n in chunks]
+    def _failing_ms(self, database: Database, limits: Limits) -> int:
+        """The clock of a database's failures."""
+        since_last = max(0, self.now_ms - database.failing.get("last_ms", self.now_ms))
+        return database.failing.get("ms", 0) + min(since_last, limits.longest_ms)
 
-    def _release(self, job_id: str, n: int, holder: str, wait: dict[str, Any], failed: set[str]) -> str:
+    def _note_failure(self, database: Database, limits: Limits) -> int:
+        database.failing = {"ms": self._failing_ms(database, limits), "last_ms": self.now_ms}
+        return database.failing["ms"]
+
+    def release(self, chunks: list[tuple[str, int]], holder: str, wait: dict[str, Any], limits: Limits) -> Answer:
+        failed: set[str] = set()
+        return [self._release(job_id, n, holder, wait, limits, failed) for job_id, n in chunks]
+
+    def _release(self, job_id: str, n: int, holder: str, wait: dict[str, Any], limits: Limits, failed: set[str]) -> str:
         job = self.jobs.get(job_id)
         if job is None:
             return "gone"
@@ -515,9 +526,9 @@ class Model(States):
                 chunk.lease[name] = chunk.lease.get(name, 0) + 1
         chunk.due_ms = self.now_ms + wait["after_ms"]
         if wait["to_blame"] and not wait["unexplained"]:
-            if "failing_since_ms" not in job.marks:
+            if "failing_from_ms" not in job.marks:
                 self._announce(job, "waiting")
-            job.marks.setdefault("failing_since_ms", self.now_ms)
+            job.marks.setdefault("failing_from_ms", self._note_failure(database, limits))
             database.trouble = {"since_ms": database.trouble.get("since_ms", self.now_ms), "reason": wait["reason"]}
         if job.state == "running":
             job.state = "waiting"

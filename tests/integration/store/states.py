@@ -178,6 +178,7 @@ class Database:
     circuit: tuple[str, int] | None = None
     failures: int = 0
     trouble: dict[str, Any] = field(default_factory=dict)
+    failing: dict[str, int] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
     awake_till_ms: int | None = None
     joined_till_ms: int | None = None
@@ -340,6 +341,7 @@ class States:
             f"behind:{name}": (database.behind, None),
             f"working:{name}": (self.working(name), None),
             f"trouble:{name}": (database.trouble, None),
+            f"failing:{name}": (database.failing, None),
             f"failures:{name}": (str(database.failures or ""), None),
         }
         if database.had_jobs:

@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
-from tests.integration.store.jobs import SECOND, Elapse, admitted, complete
+import pytest
+from tests.integration.store.jobs import DAY, LEASE, MINUTE, SECOND, Elapse, admitted, complete, lease_of
 from tests.stores import Stores
 
+from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.store.job import State
 from carecase_worker.store.operations.claims import (
     ChunkResult,
@@ -76,6 +78,49 @@ def test_a_database_that_answers_a_probe_is_used_by_all_again(store: Stores, ela
     store.leases.claim(ref, "w:1")
     store.leases.release([ref], "w:1", RetryLater(SECOND, counts_toward_deadline=False))
     assert store.leases.claim(other, "w:2").verdict is Claimed.APPLY
+
+
+def failing_for(store: Stores, ref: ChunkRef) -> timedelta:
+    """Attempt a chunk in vain; for how long its database has been failing its job by then."""
+    lease = lease_of(store, ref)
+    store.leases.release([ref], "w", RetryLater(SECOND))
+    return lease.history.failing_for
+
+
+def test_time_in_which_nobody_tried_does_not_use_up_the_retry_deadline(store: Stores, elapse: Elapse) -> None:
+    _, (ref,) = admitted(store)
+    assert failing_for(store, ref) == timedelta(0)
+    elapse(2 * DAY)
+    stopped = failing_for(store, ref)
+    assert stopped == 10 * LEASE, "no two attempts lie that far apart"
+    elapse(MINUTE)
+    assert stopped + MINUTE <= failing_for(store, ref) < stopped + 2 * MINUTE
+
+
+def test_the_retry_deadline_comes_also_if_workers_are_stopped_now_and_then(store: Stores, elapse: Elapse) -> None:
+    _, (ref,) = admitted(store)
+    failing_for(store, ref)
+    for number in range(1, 20):
+        elapse(2 * DAY if number % 5 == 0 else 2 * MINUTE)
+        assert failing_for(store, ref) >= number * 2 * MINUTE
+
+
+@pytest.mark.parametrize("ends", ["released", "given up"])
+def test_the_retry_deadline_runs_while_only_other_jobs_of_the_database_are_tried(
+    store: Stores, elapse: Elapse, ends: str
+) -> None:
+    """One at a time probes a database that is away, so that each of many jobs is tried rarely."""
+    _, (ref,) = admitted(store)
+    others = [ref for _, (ref,) in (admitted(store) for _ in range(5))]
+    failing_for(store, ref)
+    for other in others:
+        elapse(2 * MINUTE)
+        if ends == "released":
+            failing_for(store, other)
+        else:
+            lease_of(store, other)
+            store.leases.complete(other, ChunkResult(b"given up", {"failed": 1}, database_answered=False))
+    assert failing_for(store, ref) >= len(others) * 2 * MINUTE
 
 
 def test_a_chunk_that_nobody_can_read_does_not_use_up_the_retry_deadline(store: Stores, elapse: Elapse) -> None:

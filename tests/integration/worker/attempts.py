@@ -35,6 +35,9 @@ POINTS = (
 )  # fmt: skip
 """The steps of an attempt, in order."""
 
+RETRY_DEADLINE = timedelta(minutes=2)
+"""So short that two failures may lie so far apart: of a longer time without any, not all counts."""
+
 Step = Callable[[str], None]
 """Told the name of each step as it is reached; may never come back."""
 
@@ -229,7 +232,7 @@ def an_applier(store: Any, targets: SteppedTargets, holder: str, is_dead: Callab
         sleep=lambda _: None,
         holder=holder,
         is_dead=is_dead,
-        retry_deadline=timedelta(days=1),
+        retry_deadline=RETRY_DEADLINE,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.builders import a_batch, a_case, a_lease, a_new_job, chunks_of
 from tests.integration.targets.grounds import GROUNDS
-from tests.integration.worker.attempts import SteppedTargets, attempt, nothing
+from tests.integration.worker.attempts import RETRY_DEADLINE, SteppedTargets, attempt, nothing
 from tests.services import Services
 from tests.stores import Stores
 
@@ -94,7 +94,7 @@ def cases_in(targets: SteppedTargets) -> int:
 
 def given_up(targets: SteppedTargets, one: Admitted, elapse: Elapse, **parts: Any) -> None:
     """Attempt a chunk up to its deadline, and once more when that has come."""
-    for waited in (timedelta(0), DAY - MINUTE):
+    for waited in (timedelta(0), RETRY_DEADLINE - MINUTE):
         elapse(waited)
         assert attempt(one.store, targets, one.ref, "worker", **parts).verdict.startswith("released: ")
     elapse(MINUTE)
@@ -129,6 +129,19 @@ def test_the_attempt_that_gives_up_closes_the_connections_as_each_that_failed_be
     assert closed == ["demo"] * 3
 
 
+def test_time_in_which_no_worker_ran_brings_the_deadline_no_nearer(
+    store: Stores, targets: SteppedTargets, elapse: Elapse
+) -> None:
+    """However often the workers were stopped for a day, the database was away for moments."""
+    one = admit(store, *CASES)
+    targets.step = fails_at(SLOW, FailureKind.TOO_SLOW, times=5)
+    for _ in range(5):
+        assert attempt(store, targets, one.ref, "worker", retry_deadline=DAY).verdict == "released: too-slow"
+        elapse(DAY)
+    assert attempt(store, targets, one.ref, "worker", retry_deadline=DAY).verdict == "kept"
+    assert one.chunk_outcomes().outcomes == [CREATED, INVALID, CREATED]
+
+
 def test_items_that_were_answered_with_503_are_not_applied_later(
     store: Stores, targets: SteppedTargets, elapse: Elapse
 ) -> None:
@@ -147,7 +160,7 @@ def test_what_was_committed_is_reported_although_nobody_had_heard_of_it(
     one = admit(store, *CASES)
     targets.step = fails_at("after commit", FailureKind.AWAY)
     attempt(store, targets, one.ref, "worker")
-    elapse(DAY)
+    elapse(RETRY_DEADLINE)
     targets.step = fails_at(AWAY, FailureKind.AWAY, times=1)
     assert attempt(store, targets, one.ref, "worker").verdict == "kept"
     assert one.chunk_outcomes().outcomes == [CREATED, INVALID, CREATED]
@@ -161,7 +174,7 @@ def test_a_database_that_has_not_answered_stays_left_alone(
     one, other = admit(store, *CASES), admit(store, a_case(4))
     targets.step = fails_at(AWAY, FailureKind.AWAY)
     attempt(store, targets, one.ref, "worker")
-    elapse(DAY)
+    elapse(RETRY_DEADLINE)
     targets.step = fails_at(AWAY, FailureKind.AWAY, times=1 if answers else 2)
     with capture_logs() as logs:
         assert attempt(store, targets, one.ref, "worker").verdict == "kept"
@@ -172,7 +185,7 @@ def test_a_database_that_has_not_answered_stays_left_alone(
     else:
         assert claim.verdict is Claimed.CIRCUIT_OPEN
         assert trouble is not None
-        assert (trouble.reason, trouble.lasting >= DAY) == ("away", True)
+        assert (trouble.reason, trouble.lasting >= RETRY_DEADLINE) == ("away", True)
 
 
 def test_a_whole_batch_is_answered_as_one(store: Stores, targets: SteppedTargets, elapse: Elapse) -> None:

@@ -116,6 +116,23 @@ end
 -- The longest possible wait. A longer one dates from before the clock was set back, and counts as over.
 local function longest_ms(lease_ms) return math.max(60000, 10 * tonumber(lease_ms)) end
 
+-- A database's clock of failures, which the retry deadline goes by: it runs from one failed attempt to the next, for no
+-- longer than anything waits. So it stands while nobody tries, and jobs of a database that is away share its time.
+
+-- Return the reading of the clock in ms.
+local function failing_ms(database, lease_ms)
+  local ms, last_ms = unpack(redis.call('HMGET', key('failing', database), 'ms', 'last_ms'))
+  local since_last = math.max(0, now - tonumber(last_ms or now))
+  return tonumber(ms or 0) + math.min(since_last, longest_ms(lease_ms))
+end
+
+-- Advance the clock after a failed attempt; return its reading.
+local function note_failure(database, lease_ms)
+  local ms = failing_ms(database, lease_ms)
+  redis.call('HSET', key('failing', database), 'ms', whole(ms), 'last_ms', now)
+  return ms
+end
+
 -- A circuit breaker per database: an attempt that cannot reach the database opens its circuit for a while, during which
 -- nothing is attempted. Then the circuit is half open while one attempt probes (`circuit` has its holder, and lasts as
 -- long as its lease), and closed once any attempt gets a response. `failures` counts the consecutive attempts that could
@@ -195,15 +212,15 @@ local function take(job, n, lease_ms, holder)
   local failures = tonumber(redis.call('GET', key('failures', database)) or 0)
   if failures > 0 then redis.call('SET', key('circuit', database), holder, 'PX', lease_ms) end
   local care_plan, user, seq, strict, accepted_us, unsettled, moved, client, total, chunks, data_key, signature,
-    traceparent, failing_since_ms, dry_run = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
-    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent', 'failing_since_ms', 'dry_run'))
+    traceparent, failing_from_ms, dry_run = unpack(redis.call('HMGET', record, 'care_plan', 'user', 'seq', 'strict', 'accepted_us', 'unsettled',
+    'moved', 'client', 'total', 'chunks', 'data_key', 'signature', 'traceparent', 'failing_from_ms', 'dry_run'))
   if dry_run == '1' then
     -- jobs only become final, never open again: the first chunk saw the smallest number
     if is_first then redis.call('HSET', record, 'saw_seq', final_up_to(database)) end
   elseif is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
   return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
     releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0),
-    failures = failures, failing_for_ms = failing_since_ms and math.max(0, now - tonumber(failing_since_ms)) or 0,
+    failures = failures, failing_for_ms = failing_from_ms and failing_ms(database, lease_ms) - tonumber(failing_from_ms) or 0,
     database = database, care_plan = care_plan ~= '' and number(care_plan) or nil, user = user, seq = number(seq),
     strict = strict == '1', accepted_us = number(accepted_us or seq .. '000'), unsettled = unsettled == '1',
     moved = moved and number(moved) or nil, client = client, total = number(total), chunks = number(chunks), data_key = data_key or '',

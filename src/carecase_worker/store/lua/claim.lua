@@ -11,7 +11,7 @@
 --        'apply', 'cancel': the lease is the caller's for lease_ms; 'cancel' if the job is being cancelled. With it:
 --          deaths, releases, faults, too_slow: failed attempts at the chunk
 --          failures: consecutive attempts that could not reach the database
---          failing_for_ms: for how long the database has been failing the job
+--          failing_for_ms: for how long the database has been failing the job, by its clock of failures
 --          database, care_plan, user, client, total, chunks, strict, dry_run, seq, accepted_us, data_key, signature: of the
 --          job. The first claim of a dry run stores the place up to which all jobs are final (`saw_seq`)
 --          traceparent: of the job's request, or ''

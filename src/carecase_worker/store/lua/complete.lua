@@ -98,8 +98,10 @@ local function complete(one, outcomes)
   redis.call('HDEL', key('lease', job),
     n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow')
   if one.answered then
-    redis.call('HDEL', record, 'failing_since_ms')
+    redis.call('HDEL', record, 'failing_from_ms')
     redis.call('DEL', key('failures', database), key('circuit', database), key('trouble', database))
+  else
+    note_failure(database, arg.lease_ms)
   end
   local grown = #outcomes
   if not one.keep then

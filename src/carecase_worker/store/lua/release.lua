@@ -7,7 +7,7 @@
 --          open_circuit_ms: time for which to open the database's circuit, 0 for none
 --          unexplained: true if the attempt failed for an unknown reason
 --          counts_toward_deadline: true if the database caused the failure; reason: of the failure
---          too_slow: true if the attempt timed out
+--          too_slow: true if the attempt timed out; lease_ms
 -- gives  for each 'released', 'lost' (the lease is another's, or the chunk is done), 'gone' (there is no such job)
 -- moves  running -> waiting
 -- An attempt counts as one failure of the database, however many chunks it was for.
@@ -26,7 +26,7 @@ local function release(job, n)
   redis.call('ZADD', key('due', database), 'XX', now + arg.after_ms, job .. ':' .. n)
   if arg.unexplained then redis.call('HINCRBY', lease, n .. ':faults', 1)
   elseif arg.counts_toward_deadline then
-    if redis.call('HSETNX', record, 'failing_since_ms', now) == 1 and webhooks and webhooks ~= '' then
+    if redis.call('HSETNX', record, 'failing_from_ms', whole(note_failure(database, arg.lease_ms))) == 1 and webhooks and webhooks ~= '' then
       announce(job, webhooks, 'waiting') -- once per outage of its database
     end
     redis.call('HSETNX', key('trouble', database), 'since_ms', now)

@@ -32,8 +32,8 @@ class History:
     """Failures before this attempt.
 
     Of the chunk: `deaths` of its holders, `releases` after failed attempts, `faults`, those with an unknown cause, and
-    `too_slow`, those that timed out. Of the job: for how long its database has been failing it. Of the database:
-    `failures`, the consecutive attempts that could not reach it.
+    `too_slow`, those that timed out. Of the job: for how long its database has been failing it, without the time in
+    which nobody tried. Of the database: `failures`, the consecutive attempts that could not reach it.
     """
 
     deaths: int = 0

@@ -19,7 +19,7 @@ from carecase_worker.cases.outcomes import (
     Outcome,
 )
 
-DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+SECOND = timedelta(seconds=1)
 Elapse = Callable[[timedelta], None]
 
 

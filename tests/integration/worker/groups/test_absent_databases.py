@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import redis
 from tests.builders import Even, a_case, a_lease
-from tests.integration.worker.attempts import an_applier, attempt, fails_at, nothing
-from tests.integration.worker.groups.small_batches import DAY, SECOND, Accepted, Elapse, Transactions
+from tests.integration.worker.attempts import RETRY_DEADLINE, an_applier, attempt, fails_at, nothing
+from tests.integration.worker.groups.small_batches import SECOND, Accepted, Elapse, Transactions
 
 from carecase_worker.cases.outcomes import (
     CANCELLED,
@@ -51,7 +51,7 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
 
     accepted.targets.step = fails_at("before write", FailureKind.TOO_SLOW)
     accepted.attempt()
-    elapse(DAY)
+    elapse(RETRY_DEADLINE)
     for number in range(3):
         accepted.attempt(f"worker {number}", number)
     assert all(accepted.store.jobs.job(job).counts["failed"] == 1 for job in accepted.jobs)
@@ -59,12 +59,12 @@ def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: El
 
 
 def test_a_group_past_the_deadline_is_given_up_whole(accepted: Accepted, elapse: Elapse) -> None:
-    """Its database was away for a day, answered another batch, and is away again; one was cancelled by then."""
+    """Its database was away for so long, answered another batch, and is away again; one was cancelled by then."""
     late = [accepted.accept(a_case(key)) for key in range(3)]
 
     accepted.targets.step = fails_at("before write", FailureKind.AWAY)
     accepted.attempt()
-    elapse(DAY)
+    elapse(RETRY_DEADLINE)
     assert len(accepted.store.leases.overdue("demo", 0)) == 1, "the others are lined up behind it"
     accepted.targets.step = nothing
     another = accepted.accept(a_case(9))
