@@ -77,6 +77,12 @@ def test_a_set_of_neighbouring_keys_is_small_when_packed() -> None:
     assert len(keys.packed()) < 1_000
 
 
+@pytest.mark.parametrize(("step", "least", "most"), [(1, 0, 1), (10_000, 10, 30), (100_000, 60, 70)])
+def test_the_memory_of_a_set_is_by_how_scattered_its_keys_are(step: int, least: float, most: float) -> None:
+    keys = KeySet.unpacked(a_set(*range(0, 10_000 * step, step)).packed())
+    assert least < keys.memory_bytes / len(keys) < most
+
+
 @pytest.mark.parametrize("damaged", [b"", b"abc", a_set(*range(1000)).packed()[:-1]])
 def test_a_key_set_that_is_damaged_is_refused_as_that(damaged: bytes) -> None:
     with pytest.raises(PayloadUnreadable, match="damaged"):

@@ -11,22 +11,33 @@ from carecase_worker.batches.item_runs import UINT32, plain_keys
 from carecase_worker.cases.validation import keys_of
 from carecase_worker.errors import PayloadUnreadable
 
-_SMALL = 10_000
+_CONTAINER_BYTES = 64
+"""Memory of one of a bitmap's containers beside its keys, as measured."""
 
 
 class KeySet:
     """A set of case keys, each modulo 2**32; a roaring bitmap (roaringbitmap.org). Grows only."""
 
     def __init__(self, keys: "array[int] | BitMap | None" = None) -> None:
-        self._keys = BitMap(keys)
+        self._keys = keys if isinstance(keys, BitMap) else BitMap(keys)
 
     def __len__(self) -> int:
         return len(self._keys)
 
+    def __and__(self, other: "KeySet") -> Self:
+        return type(self)(self._keys & other._keys)
+
+    def __sub__(self, other: "KeySet") -> Self:
+        return type(self)(self._keys - other._keys)
+
     @property
-    def is_small(self) -> bool:
-        """True if a union with it is cheap."""
-        return len(self._keys) <= _SMALL
+    def memory_bytes(self) -> int:
+        """The approximate memory of the set: by how scattered its keys are, less than a byte to 66 for each."""
+        parts = self._keys.get_statistics()
+        keys_bytes = (
+            parts["n_bytes_array_containers"] + parts["n_bytes_run_containers"] + parts["n_bytes_bitset_containers"]
+        )
+        return keys_bytes + _CONTAINER_BYTES * parts["n_containers"]
 
     def add(self, others: "KeySet") -> None:
         """Add the keys of another set."""

@@ -87,7 +87,7 @@ class LeaseStore:
         return tuple(ChunkRef.of(name.decode()) for name in self._client.run("overdue", [arguments]))
 
     def place(self, database: str, placements: Sequence[Placement], holder: str) -> Completion:
-        """Store which jobs of a database wait for which; claim the next chunks for `holder`."""
+        """Store which jobs of a database wait for which; claim the next chunks for `holder`, if one is given."""
         entries = [{"job": one.job_id, "behind": one.behind, "after": one.after} for one in placements]
         arguments = named(database=database, placements=entries, holder=holder, **self._times, group=self._group)
         return Completion.of(self._client.run("place", [arguments]))

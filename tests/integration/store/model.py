@@ -392,7 +392,7 @@ class Model(States):
                 job.marks["waits"] = waits
             else:
                 opened += self._open_first(job, limits)
-        taken = self._following(database, holder, limits, room, opened[:1])
+        taken = self._following(database, holder, limits, room, opened[:1]) if holder else []
         return [self._shares(name), taken, self._to_notify(database, opened, taken, []), []]
 
     def _give_back(self, holder: str, but: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Jobs end: completed, cancelled, expired; and what they leave."""
 
 from datetime import timedelta
+from math import inf
 
 import redis
 from tests.elapsing import elapse as elapse_for
@@ -90,7 +91,7 @@ def test_expired_jobs_leave_nothing_behind(servers: Services) -> None:
             for ref in store.leases.overdue("demo", 0):
                 claim = store.leases.claim(ref, "w:1")
                 if claim.verdict is Claimed.UNPLACED:
-                    placer.place("demo")
+                    placer.place("demo", inf)
                 if claim.lease is None:
                     continue
                 kept = claim.verdict is Claimed.CANCEL

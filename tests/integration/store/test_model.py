@@ -119,7 +119,7 @@ class Walk:
                 if held.batch.database == name and held.seq < seq and not held.batch.dry_run
             ]
             told.append((job, self._one_of("", *before), self._dice.sample(before, self._one_of(0, len(before)))))
-        self._beside.place(*told, database=name, holder=self._one_of(*"abcd"), room=self._one_of(3, 10))
+        self._beside.place(*told, database=name, holder=self._one_of("", *"abcd"), room=self._one_of(3, 10))
 
     def _claim(self) -> None:
         self._beside.claim_group(*self._chunk(), self._one_of(*"abcd"), self._one_of(0, 3, 10, 10))

@@ -120,26 +120,22 @@ def test_a_job_that_has_ended_since_is_returned_with_those_to_place(
     assert OpenJobs(store.client).unplaced("demo") == ([OpenJob("gone", 0, "")], [])
 
 
-def test_sets_are_cached_up_to_a_number_of_keys(
-    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
-) -> None:
-    jobs = [admitted(store, key, key + 1) for key in (1, 3, 5)]
-    open_jobs = OpenJobs(store.client, SEALS, most_keys=4)
-    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, {5, 6}]
+def test_sets_are_read_once(store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis) -> None:
+    jobs = [admitted(store, key) for key in (1, 2)]
+    open_jobs = OpenJobs(store.client, SEALS)
+    assert keys_read(open_jobs, 1, 2) == [{1}, {2}]
     for job in jobs:
         raw_redis.delete(store.keys.key_set(job.job_id))
-    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, None], "the last one was read anew"
+    assert keys_read(open_jobs, 1, 2) == [{1}, {2}]
 
 
-def test_sets_of_jobs_that_have_ended_make_room_in_the_cache(
-    store: Stores, redis_settings: RedisSettings, raw_redis: redis.Redis
+def test_the_newest_sets_for_which_there_is_no_memory_count_as_unknown(
+    store: Stores, redis_settings: RedisSettings
 ) -> None:
-    first, second = admitted(store, 1, 2), admitted(store, 3, 4)
-    open_jobs = OpenJobs(store.client, SEALS, most_keys=4)
-    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}]
+    """So their batches wait as if they shared a case with all; a process reads no more however many are open."""
+    first, *_ = [admitted(store, key, key + 1) for key in range(1, 200, 2)]
+    open_jobs = OpenJobs(store.client, SEALS, max_bytes=2 * as_set(1, 2).memory_bytes)
+    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, *[None] * 98]
+    assert keys_read(open_jobs, *range(1, 7)) == [{1, 2}, {3, 4}, *[None] * 98], "nor does the next call"
     store.leases.complete(ChunkRef(first.job_id, 0), ChunkResult(b"", {"created": 1}))
-    third = admitted(store, 5, 6)
-    assert keys_read(open_jobs, *range(1, 7)) == [{3, 4}, {5, 6}]
-    for job in (second, third):
-        raw_redis.delete(store.keys.key_set(job.job_id))
-    assert keys_read(open_jobs, *range(1, 7)) == [{3, 4}, {5, 6}]
+    assert keys_read(open_jobs, *range(1, 7)) == [{3, 4}, {5, 6}, *[None] * 97], "one that has ended makes room"

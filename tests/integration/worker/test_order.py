@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from math import inf
 from random import Random
 from typing import Any
@@ -60,7 +61,7 @@ class Tenant:
         claims = applier.claim(ref)
         while claims:
             if claims[0][1].verdict is Claimed.UNPLACED:
-                applied = placer.place("demo")
+                applied = placer.place("demo", inf if go_on else NEVER)
             else:
                 members = members_of(claims)
                 applied = run_group(applier, members, inf if go_on else NEVER) if members else Applied("")
@@ -138,8 +139,9 @@ def test_every_answer_is_that_of_applying_batches_in_order_of_acceptance(tenant:
 def test_a_batch_that_shares_no_case_does_not_wait(tenant: Tenant) -> None:
     earlier = tenant.accept(5, *(a_case(key) for key in range(40)))
     apart, meeting = (tenant.accept(6, a_case(key, carePlan_Key=6)) for key in (100, 7))
-    for ref in [notify for notify in tenant.to_notify if notify.job_id != earlier]:
-        tenant.work(ref, "w:1", go_on=False)
+    for ref in tenant.to_notify:  # also those that come meanwhile
+        if ref.job_id != earlier:
+            tenant.work(ref, "w:1", go_on=False)
     assert (tenant.state(earlier), tenant.state(apart), tenant.state(meeting)) == ("queued", "completed", "queued")
     tenant.finish(Random(0))
     assert tenant.state(meeting) == "completed"
@@ -165,8 +167,41 @@ def test_a_process_that_comes_when_another_one_has_placed_the_jobs_finds_nothing
     waits_for = tenant.accept(5, a_case(1))
     tenant.accept(6, a_case(1, carePlan_Key=6))
     placers = [Placer(tenant.store.leases, OpenJobs(tenant.store.client), holder) for holder in ("w:1", "w:2")]
-    first, second = (placer.place("demo") for placer in placers)
+    first, second = (placer.place("demo", inf) for placer in placers)
     assert [notified.job_id for notified in (*first.to_notify, *(ref for ref, _ in first.following))] == [waits_for]
     assert second.verdict == "placed"
     tenant.finish(Random(0))
     assert {tenant.state(sent.job_id) for sent in tenant.sent} == {"completed"}
+
+
+@pytest.mark.parametrize(("claims_until", "claimed"), [(inf, True), (NEVER, False)])
+def test_a_process_whose_time_is_over_places_jobs_and_leaves_their_chunks_to_others(
+    tenant: Tenant, claims_until: float, claimed: bool
+) -> None:
+    tenant.accept(5, a_case(1))
+    tenant.accept(6, a_case(2, carePlan_Key=6))
+    placed = Placer(tenant.store.leases, OpenJobs(tenant.store.client), "w:1").place("demo", claims_until)
+    assert (tenant.store.leases.holders(), bool(placed.following)) == ((["w:1"], True) if claimed else ([], False))
+    assert bool(placed.to_notify) is not claimed
+
+
+def test_jobs_for_which_there_is_no_time_left_are_placed_by_the_next_call(tenant: Tenant) -> None:
+    """Each call takes longer than it may: it goes as far as one job, and the next one goes on from there."""
+    tenant.accept(5, a_case(1))
+    jobs = [tenant.accept(care_plan, a_case(care_plan, carePlan_Key=care_plan)) for care_plan in (6, 7, 8)]
+    open_jobs, hours = OpenJobs(tenant.store.client), count(0, 3600)
+    placer = Placer(tenant.store.leases, open_jobs, "w:1", seconds=lambda: next(hours))
+    left = []
+    for _ in jobs:
+        placer.place("demo", NEVER)
+        left.append([job.job_id for job in open_jobs.unplaced("demo")[0]])
+    assert left == [jobs[1:], jobs[2:], []]
+
+
+def test_jobs_are_placed_at_once_while_there_is_time(tenant: Tenant) -> None:
+    tenant.accept(5, a_case(1))
+    for care_plan in (6, 7, 8):
+        tenant.accept(care_plan, a_case(care_plan, carePlan_Key=care_plan))
+    open_jobs = OpenJobs(tenant.store.client)
+    Placer(tenant.store.leases, open_jobs, "w:1", seconds=lambda: 0.0).place("demo", NEVER)
+    assert open_jobs.unplaced("demo")[0] == []

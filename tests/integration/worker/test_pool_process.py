@@ -1,6 +1,6 @@
 """A pool process at a notification: how long it goes on, and what it says while broker or job store are away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from carecase_worker.clock import monotonic
 from carecase_worker.errors import StoreUnavailable
 from carecase_worker.settings.loading import load
 from carecase_worker.store.job import State
+from carecase_worker.store.operations.claims import ChunkResult
+from carecase_worker.store.queries.open_jobs import OpenJobs
+from carecase_worker.worker.attempts.placing import Placer
 from carecase_worker.worker.metrics import metrics_of
 from carecase_worker.worker.processes.pool_process import PoolProcess
 
@@ -35,7 +38,10 @@ class Scene:
         """What the process reports for Flower, and what it logs."""
         settings = load(environment={})
         applier = an_applier(SteppedStore(self.store, at_store), self.targets, "worker", lambda _: False)
-        process = PoolProcess(settings, metrics_of(settings), replace(applier, seconds=seconds), notifier=notify)
+        placer = Placer(self.store.leases, OpenJobs(self.store.client), "worker", seconds=lambda: 1e300)
+        process = PoolProcess(
+            settings, metrics_of(settings), replace(applier, seconds=seconds), placer, notifier=notify
+        )
         with capture_logs() as logs:
             report = process.apply(self.ref, "cases.demo")
         return report.line(), [line for line in logs if line["event"] == "chunk left for the sweep"]
@@ -62,10 +68,12 @@ class Notifying:
 
     def __init__(self, is_away: bool = False) -> None:
         self._is_away = is_away
+        self.notified: list[ChunkRef] = []
 
-    def notify(self, *_: object) -> None:
+    def notify(self, _: object, chunks: Sequence[ChunkRef]) -> None:
         if self._is_away:
             raise StoreUnavailable("the broker cannot be reached")
+        self.notified += chunks
 
 
 def test_while_the_broker_is_away_a_chunk_is_applied_and_the_sweep_notifies_for_the_next(scene: Scene) -> None:
@@ -119,3 +127,15 @@ def test_a_process_goes_on_for_its_time_slice_and_then_with_what_it_has_claimed_
     scene.ref = admitted(scene.store, 12)
     scene.notified(nothing, Notifying(), lambda: elapsed[0])
     assert scene.store.jobs.job(scene.ref.job_id).processed == applied
+
+
+def test_a_chunk_of_a_job_whose_placing_took_the_time_of_an_attempt_is_left_to_another_process(scene: Scene) -> None:
+    """In what is left of the time, a healthy database might be taken for one that hangs."""
+    new, notifier = a_new_job(care_plan=5), Notifying()
+    (chunk,) = chunks_of(a_batch(a_case(2)))
+    scene.store.batches.admit(new, {0: pack(chunk)})
+    scene.store.leases.complete(scene.ref, ChunkResult(b"", {"created": 1}))
+    scene.ref = ChunkRef(new.job_id, 0)
+    scene.notified(nothing, notifier)
+    assert scene.store.jobs.job(new.job_id).state is State.QUEUED
+    assert (notifier.notified, scene.store.leases.holders()) == ([scene.ref], [])

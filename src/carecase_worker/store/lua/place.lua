@@ -2,7 +2,7 @@
 -- place: store which earlier jobs some jobs of a database wait for, open those without waits, claim the next work.
 -- KEYS   1 prefix
 -- ARGV   1 arguments:
---          database, holder to claim for, renotify_after_ms, lease_ms; group: {room, chunks} of a group, at most
+--          database, holder to claim for, or '', renotify_after_ms, lease_ms; group: {room, chunks} of a group, at most
 --          placements: for each job {job, behind, after}: it waits for all jobs up to `behind` in the order of
 --          acceptance, if not ''; and for each job in `after`
 -- gives  {{verdicts = {}, shares, to_notify, following, final = {}}, payload...}, as `complete` does
@@ -40,7 +40,8 @@ local function place(job, behind, after)
 end
 
 for _, one in ipairs(arg.placements) do place(one.job, one.behind, one.after) end
-local taken = following(database, arg.lease_ms, arg.holder, arg.group.room, arg.group.chunks, to_notify[1])
+local taken = arg.holder == '' and {}
+  or following(database, arg.lease_ms, arg.holder, arg.group.room, arg.group.chunks, to_notify[1])
 keep_observed()
 return reply_with({verdicts = {}, shares = shares_of(database), to_notify = notify_for(database, to_notify, taken, {}),
   following = taken, final = {}}, taken)

@@ -14,8 +14,9 @@ from carecase_worker.store.redis.connection import redis_errors
 
 _PLACED_AT_ONCE = 200
 _READ_AT_ONCE = 50
-_KEPT_KEYS = 20_000_000
-"""Maximum number of keys in the cached sets: 80 MB in the worst case of widely scattered keys."""
+_MAX_BYTES = 256 * 1024 * 1024
+"""Maximum memory of the sets in a process: those of ten thousand jobs with a thousand keys each of ten million take
+half of it."""
 _BOUND = ("client", "user", "database", "care_plan", "total", "chunks", "strict", "data_key")
 
 
@@ -37,12 +38,12 @@ class OpenJob:
 class OpenJobs:
     """The open jobs in Redis, and a cache of their sets. Every method raises StoreUnavailable."""
 
-    def __init__(self, client: StoreClient, seals: Seals = UNSEALED, most_keys: int = _KEPT_KEYS) -> None:
-        """Cache the sets of the oldest jobs, at most `most_keys` keys in all."""
+    def __init__(self, client: StoreClient, seals: Seals = UNSEALED, max_bytes: int = _MAX_BYTES) -> None:
+        """Cache sets that take about `max_bytes` of memory in all, at most."""
         self._redis = client.redis
         self._seals = seals
         self._keys = client.keys
-        self._most_keys = most_keys
+        self._max_bytes = max_bytes
         self._sets: dict[str, KeySet | None] = {}
 
     def unplaced(self, database: str) -> tuple[list[OpenJob], list[OpenJob]]:
@@ -56,21 +57,24 @@ class OpenJobs:
         return [known.get(name, OpenJob(name, 0, "")) for name in map(bytes.decode, unplaced)], there
 
     def key_sets(self, jobs: Iterable[OpenJob]) -> Mapping[str, KeySet | None]:
-        """Return the set of each job, by its id; None if it cannot be read.
+        """Return the set of each job, by its id; None if it cannot be read, or if the sets before it take all memory.
 
         The sets are cached for the next call; those of other jobs are dropped from the cache.
         """
         wanted = [job.job_id for job in jobs]
-        self._sets = sets = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}
-        missing = [job_id for job_id in wanted if job_id not in sets]
-        for first in range(0, len(missing), _READ_AT_ONCE):  # cached at once: an attempt that is cut short is not lost
-            sets |= self._read(missing[first : first + _READ_AT_ONCE])
-        keys, self._sets = 0, {}
-        for job_id, one in sets.items():
-            keys += 0 if one is None else len(one)
-            if keys <= self._most_keys:
+        self._sets = {job_id: self._sets[job_id] for job_id in wanted if job_id in self._sets}
+        self._read_more([job_id for job_id in wanted if job_id not in self._sets])
+        return {job_id: self._sets.get(job_id) for job_id in wanted}
+
+    def _read_more(self, missing: Sequence[str]) -> None:
+        """Read sets while there is memory for them; cached at once: an attempt that is cut short is not lost."""
+        left = self._max_bytes - sum(one.memory_bytes for one in self._sets.values() if one is not None)
+        for first in range(0, len(missing), _READ_AT_ONCE):
+            for job_id, one in self._read(missing[first : first + _READ_AT_ONCE]).items():
+                left -= 0 if one is None else one.memory_bytes
+                if left < 0:
+                    return
                 self._sets[job_id] = one
-        return sets
 
     def _read(self, job_ids: Sequence[str]) -> dict[str, KeySet | None]:
         with redis_errors(), self._redis.pipeline(transaction=False) as pipe:

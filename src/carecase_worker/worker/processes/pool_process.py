@@ -139,7 +139,7 @@ class PoolProcess:
         """Apply claimed chunks, in a span that began with their claim if there was one; add to `fields`."""
         first = claims[0][1]
         if first.verdict is Claimed.UNPLACED and self.placer is not None:
-            return self.placer.place(first.database)
+            return self.placer.place(first.database, claims_until)
         members = members_of(claims)
         if not members:
             return Applied(first.verdict.value)

@@ -44,3 +44,10 @@ def test_a_job_waits_for_each_of_those_it_is_placed_after(beside: Beside) -> Non
     assert beside.claim("c", 0, "w")[0] == "busy"
     beside.complete("a", 0)
     assert beside.claim("c", 0, "w")[0] == "apply"
+
+
+def test_a_process_that_has_no_time_left_places_jobs_and_takes_none(beside: Beside) -> None:
+    _three(beside)
+    _, taken, to_notify, *_ = beside.place(("b", "", []), holder="")
+    assert (taken, to_notify) == ([], ["b:0", "c:0"]), "others are notified for what is open, and for what is to place"
+    assert beside.claim("b", 0, "w")[0] == "apply"
