@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
@@ -18,7 +18,7 @@ from carecase_worker.clock import NEVER, SystemRandom
 from carecase_worker.errors import FailureKind, StoreUnavailable, TargetFailure
 from carecase_worker.settings.model import DatabaseSettings
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import ComparableUpsert, Compared, Newer, StoredCase, Turn, Written
+from carecase_worker.targets.dialects.upsert import ComparableUpsert, Compared, Fault, Newer, StoredCase, Turn, Written
 from carecase_worker.targets.engines import engine_for
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.schema.migration import upgrade
@@ -175,6 +175,21 @@ class SteppedUpsert:
         self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool
     ) -> Sequence[Compared] | None:
         return self.upsert.compare_in_turn(connection, wave, guard_care_plan)
+
+    def write_past(
+        self,
+        connection: Connection,
+        wave: WaveOfRows,
+        guard_care_plan: bool,
+        known: Collection[Fault],
+        compare: bool = False,
+    ) -> Sequence[Compared | Fault] | None:
+        self.step("before upsert")
+        for key in wave.keys:
+            self.step(f"case {key}")
+        answer = self.upsert.write_past(connection, wave, guard_care_plan, known, compare)
+        self.step("after upsert")
+        return answer
 
 
 @dataclass

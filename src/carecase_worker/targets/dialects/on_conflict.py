@@ -4,7 +4,7 @@ A dialect provides its `insert`. This is enough for a new dialect; one with a fa
 differs from this one only in speed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, false, func, select, update
@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, and_, bindparam, f
 from carecase_worker.cases.care_case import CARE_PLAN, ENTRY_DATE, ENTRY_USER, KEY
 from carecase_worker.targets.dialects.upsert import (
     ON_CREATE_ONLY,
+    Fault,
     Newer,
     Stored,
     StoredCase,
@@ -82,6 +83,16 @@ class PortableUpsert:
 
     def compare_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> None:
         """Return None: there is no faster way than to read each case before and after."""
+
+    def write_past(
+        self,
+        connection: Connection,
+        wave: WaveOfRows,
+        guard_care_plan: bool,
+        known: Collection[Fault],
+        compare: bool = False,
+    ) -> None:
+        """Return None: there is no such way."""
 
     def stored(self, connection: Connection, keys: Sequence[int]) -> Mapping[int, StoredCase]:
         """Read the stored cases with these keys; missing ones are left out."""

@@ -57,6 +57,17 @@ class Compared(NamedTuple):
     changes: tuple[str, ...] | None
 
 
+class Fault(NamedTuple):
+    """A reason to refuse a case: the error's code, the names in it, and a hash of what else tells it from others.
+
+    The names are those that `ConstraintReports.identity` returns. Two cases with the same fault have the same outcome.
+    """
+
+    code: str
+    names: tuple[str | None, ...]
+    others: int
+
+
 class Newer(NamedTuple):
     """Numbers of stored cases whose version is at least the highest one sent.
 
@@ -94,6 +105,16 @@ class Upsert(Protocol):
         """
         ...
 
+    def write_past(
+        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool, known: Collection[Fault]
+    ) -> Sequence[Compared | Fault] | None:
+        """Write the cases as `write_in_turn` does, but for those that are refused, within the database itself.
+
+        A case with a known fault is passed over. With any other fault it is the last one: those after it are not
+        written. Return None, and write nothing, if the dialect has no such way.
+        """
+        ...
+
 
 class ComparableUpsert(Upsert, Protocol):
     """An upsert that may tell which fields it changes: that of a dialect."""
@@ -105,6 +126,17 @@ class ComparableUpsert(Upsert, Protocol):
 
         Return None, and write nothing, if the dialect has no faster way than to read each case before and after.
         """
+        ...
+
+    def write_past(
+        self,
+        connection: Connection,
+        wave: WaveOfRows,
+        guard_care_plan: bool,
+        known: Collection[Fault],
+        compare: bool = False,
+    ) -> Sequence[Compared | Fault] | None:
+        """Write the cases as `Upsert.write_past` says; with `compare`, return which fields each update changed."""
         ...
 
 

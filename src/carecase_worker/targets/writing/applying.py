@@ -11,7 +11,8 @@ from carecase_worker.clock import monotonic
 from carecase_worker.targets.dialects.registry import dialect_of
 from carecase_worker.targets.dialects.upsert import Upsert
 from carecase_worker.targets.plan import WritePlan, case_by_case
-from carecase_worker.targets.writing.sifting import Findings, Sifter
+from carecase_worker.targets.writing.findings import Findings
+from carecase_worker.targets.writing.sifting import Sifter
 from carecase_worker.targets.writing.waves import apply_wave
 
 _HURRY = 3 / 4

@@ -3,14 +3,23 @@
 Both sides are read from the database, so that changes by triggers, rounding or truncation count as well.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from carecase_worker.cases.care_case import FIELDS, KEY, UPDATE_DATE, UPDATE_USER
 from carecase_worker.cases.outcomes import WOULD_CREATE, Kind, Outcome, would_update
-from carecase_worker.targets.dialects.upsert import ComparableUpsert, Newer, StoredCase, Turn, Written, write_one_by_one
+from carecase_worker.targets.dialects.upsert import (
+    ComparableUpsert,
+    Compared,
+    Fault,
+    Newer,
+    StoredCase,
+    Turn,
+    Written,
+    write_one_by_one,
+)
 from carecase_worker.targets.plan import Wave, WaveOfRows, WritePlan
 from carecase_worker.targets.tables import CARE_CASE
 
@@ -63,10 +72,16 @@ class ComparingUpsert:
         compared = self._upsert.compare_in_turn(connection, wave, guard_care_plan)
         if compared is None:
             return write_one_by_one(self, connection, wave, guard_care_plan)
-        for version, one in zip(wave.versions, compared, strict=True):
-            if one.changes is not None:
-                self._changes[version] = self._alike.setdefault(one.changes, one.changes)
+        self._record(wave.versions, compared)
         return [one.turn for one in compared]
+
+    def write_past(
+        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool, known: Collection[Fault]
+    ) -> Sequence[Compared | Fault] | None:
+        """Write the cases one after the other, within the database itself, past those with a known fault."""
+        results = self._upsert.write_past(connection, wave, guard_care_plan, known, compare=True)
+        self._record(wave.versions, results or ())
+        return results
 
     def dry_outcomes(self, plan: WritePlan, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Return the outcomes of a plan that is rolled back: which cases would be created, and which fields changed."""
@@ -75,6 +90,11 @@ class ComparingUpsert:
             self._dry_outcome(outcome, first_version + place, plan.given[place])
             for place, outcome in enumerate(outcomes)
         ]
+
+    def _record(self, versions: Iterable[int], results: Iterable[Compared | Fault]) -> None:
+        for version, one in zip(versions, results, strict=False):  # the results may end sooner
+            if isinstance(one, Compared) and one.changes is not None:
+                self._changes[version] = self._alike.setdefault(one.changes, one.changes)
 
     def _dry_outcome(self, outcome: Outcome, version: int, given: Collection[str]) -> Outcome:
         if outcome.kind is Kind.CREATED:

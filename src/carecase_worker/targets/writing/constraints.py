@@ -6,6 +6,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from carecase_worker.cases.care_case import FIELDS
 from carecase_worker.cases.outcomes import REFUSED, Kind, Outcome
 from carecase_worker.targets.dialects.dialect import Dialect
+from carecase_worker.targets.dialects.upsert import Fault
 
 
 class Constraints:
@@ -28,6 +29,12 @@ class Constraints:
         if key not in self._known:
             self._known[key] = self._outcome(code, original)
         return self._known[key]
+
+    def is_fault(self, error: SQLAlchemyError, fault: Fault) -> bool:
+        """Return whether an error has the code and the names of a fault."""
+        original = error.orig if isinstance(error, DBAPIError) else None
+        names = [name or "" for name in self._dialect.constraints.identity(original)]
+        return self._dialect.errors.code_of(error) == fault.code and names == [name or "" for name in fault.names]
 
     def _outcome(self, code: str, original: BaseException | None) -> Outcome:
         reports = self._dialect.constraints

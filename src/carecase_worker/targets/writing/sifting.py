@@ -2,31 +2,37 @@
 
 An error says only that a statement failed. A trigger may raise any SQLSTATE for a single case, even one that otherwise
 means that the database is away. So the cases are bisected in savepoints until the refused ones are isolated, and the
-database counts as away only if it accepts no other case either (decision 0022).
+database counts as away only if it accepts no other case either (decision 0022). If many are refused, the database
+itself writes them one by one: a statement for each would take too long where it is far away (decision 0085).
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import NoReturn
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from carecase_worker.cases.care_case import CARE_PLAN, FIELDS, INT32_MIN, KEY
 from carecase_worker.cases.outcomes import REFUSED, Kind, Outcome
-from carecase_worker.clock import monotonic
 from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.failures import ITEM_FAULTS
 from carecase_worker.targets.dialects.registry import dialect_of
-from carecase_worker.targets.dialects.upsert import Upsert
+from carecase_worker.targets.dialects.upsert import Fault, Upsert
 from carecase_worker.targets.plan import Entry, WaveOfRows, WritePlan
-from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 from carecase_worker.targets.writing.constraints import Constraints
-from carecase_worker.targets.writing.waves import apply_wave
+from carecase_worker.targets.writing.findings import Findings, TransactionLostError
+from carecase_worker.targets.writing.other_cases import OtherCases
+from carecase_worker.targets.writing.waves import apply_wave, outcome_of_turn
 
+_T = TypeVar("_T")
 _TRIES_ALONE = 3
+_HALVED = 3
+"""How many pieces are halved, which is gentler to the database; it writes each further one that fails case by case."""
+_MOST_FAULTS = 16
+"""How many faults an attempt learns: if they are as many as the refused cases, halves take fewer statements."""
 _PIECES, _FEW_TURNS = 32, 8  # so few cases go alone sooner than in turn, once one of them was refused
 _FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
 """Fractions of the remaining time: for all cases together, for the pieces of a slow part, and for single slow cases."""
@@ -47,23 +53,6 @@ class _TooSlow:
 
     piece: Sequence[Entry]
     code: str
-
-
-class TransactionLostError(Exception):
-    """The database rolled back the whole transaction; nothing is written, but the findings have grown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """The deadline of an attempt in monotonic seconds, its length in seconds, and what broke a transaction.
-
-    `broke` has the errors of parts of waves. `takes` says whether the database accepted a made-up case as a test.
-    """
-
-    until: float
-    time_s: float
-    broke: dict[tuple[int, int], SQLAlchemyError] = field(default_factory=dict)
-    takes: dict[int, bool] = field(default_factory=dict)
 
 
 class Sifter:
@@ -91,13 +80,16 @@ class Sifter:
         self._suspects: dict[int, Entry] = {}
         self._slow = 0
         self._table_is_there = False
+        self._failures = 0
+        self._known: dict[Fault, SQLAlchemyError] = {}
+        self._faults_left = _MOST_FAULTS
 
     def apply(self, wave: WaveOfRows) -> Outcomes:
         """Write a wave; return the outcome of each case.
 
         Raises TargetFailure or SQLAlchemyError if no case is to blame, and TransactionLostError.
         """
-        self._limit(self._left_s())
+        self._limit(self._findings.left_s())
         if self._plan.slowly and self._writing.survives_a_deadline:
             return self._apply_in_time(wave)
         if self._plan.slowly:
@@ -106,10 +98,10 @@ class Sifter:
 
     def verify(self) -> None:
         """Verify that the cases were at fault. Raises TargetFailure if the database accepts no other case either."""
-        if self._suspects and self._taken < max(1, self._slow) and not self._takes_another():
+        if self._suspects and self._taken < max(1, self._slow) and not self._another_is_accepted():
             code = "".join([*self.refused][:1])
             raise TargetFailure(FailureKind.TOO_SLOW, code) if self._slow else self._errors.away(code)
-        self._limit(max(self._left_s(), _LAST_S))
+        self._limit(max(self._findings.left_s(), _LAST_S))
 
     def _halve(self, wave: WaveOfRows) -> Outcomes:
         """Write a wave; halve it until the refused cases are isolated."""
@@ -118,18 +110,66 @@ class Sifter:
             return tried
         if len(wave.rows) == 1:
             return self._refuse(wave, tried)
-        are_few = wave.in_turn and len(wave.rows) <= _FEW_TURNS
-        outcomes: Outcomes = {}
-        for part in _in_pieces(wave.rows, len(wave.rows) if are_few else 2):
+        self._failures += 1
+        are_many = wave.in_turn or self._failures > _HALVED
+        outcomes, rest = self._write_past(wave) if are_many else (Outcomes(), wave.rows)
+        if not rest:
+            return outcomes
+        are_few = wave.in_turn and len(rest) <= _FEW_TURNS
+        for part in _in_pieces(rest, len(rest) if are_few else 2):
             outcomes |= self._halve(WaveOfRows(part, wave.defaults))
         return outcomes
 
     def _try(self, wave: WaveOfRows) -> Outcomes | SQLAlchemyError:
         """Write a wave in a savepoint; return the error if a single case may be at fault. Raises any other error."""
-        self._left_s()
+        write = partial(apply_wave, self._connection, self._upsert, wave, self._plan.guard_care_plan)
+        written = self._in_savepoint(wave, write)
+        if isinstance(written, SQLAlchemyError):
+            return written
+        self._taken += len(wave.rows)
+        return dict(zip(wave.places, written, strict=True))
+
+    def _write_past(self, wave: WaveOfRows) -> tuple[Outcomes, Sequence[Entry]]:
+        """Write cases one by one within the database, past those with a known fault; one with another fault goes alone.
+
+        Return the outcomes, and the cases that are left if the database has no such way or the faults are too many.
+        """
+        outcomes: Outcomes = {}
+        rest, guard = wave.rows, self._plan.guard_care_plan
+        while rest and self._faults_left:
+            part = WaveOfRows(rest, wave.defaults)
+            write = partial(self._upsert.write_past, self._connection, part, guard, self._known)
+            results = self._in_savepoint(part, write)
+            if results is None or isinstance(results, SQLAlchemyError):
+                self._faults_left = 0
+                break
+            for entry, result in zip(rest, results, strict=False):
+                if isinstance(result, Fault):
+                    outcomes |= self._refuse_for(result, WaveOfRows([entry], wave.defaults))
+                else:
+                    outcomes[entry.place] = outcome_of_turn(entry, result.turn, guard)
+                    self._taken += 1
+            rest = rest[len(results) :]
+        return outcomes, rest
+
+    def _refuse_for(self, fault: Fault, wave: WaveOfRows) -> Outcomes:
+        """Return the outcome of a single case with a fault; if that is unknown, write the case alone to know it."""
+        if fault in self._known:
+            return self._refuse(wave, self._known[fault])
+        self._faults_left -= 1
+        tried = self._try(wave)
+        if not isinstance(tried, SQLAlchemyError):
+            return tried
+        if self._constraints.is_fault(tried, fault):
+            self._known[fault] = tried
+        return self._refuse(wave, tried)
+
+    def _in_savepoint(self, wave: WaveOfRows, write: Callable[[], _T]) -> _T | SQLAlchemyError:
+        """Write a wave in a savepoint; return the error if a single case may be at fault. Raises any other error."""
+        self._findings.left_s()
         savepoint = self._connection.begin_nested()
         try:
-            written = apply_wave(self._connection, self._upsert, wave, self._plan.guard_care_plan)
+            written = write()
             savepoint.commit()
         except SQLAlchemyError as error:
             if self._writing.has_lost_transaction(self._connection):
@@ -139,8 +179,7 @@ class Sifter:
                 raise
             self._look_for_the_table(error)
             return error
-        self._taken += len(wave.rows)
-        return dict(zip(wave.places, written, strict=True))
+        return written
 
     def _begin_again_without(self, wave: WaveOfRows, error: SQLAlchemyError) -> NoReturn:
         """Record the cases that broke the transaction and raise TransactionLostError.
@@ -194,7 +233,7 @@ class Sifter:
         pieces: Pieces = [wave.rows]
         part = _FOR_ALL
         while pieces:
-            share_s = self._left_s() * part / len(pieces)
+            share_s = self._findings.left_s() * part / len(pieces)
             self._limit(share_s)
             slow = []
             for piece in pieces:
@@ -241,43 +280,10 @@ class Sifter:
             self._slow += 1
         return outcomes
 
-    def _takes_another(self) -> bool:
-        """Return whether the database accepts a case other than the suspects; it is rolled back.
-
-        The case is a copy of a stored one, which was accepted before, or else a suspect with only its required fields.
-        """
-        stored = self._connection.execute(select(CARE_CASE).limit(1)).mappings().first()
-        copy = [{column.key: stored[column] for column in CARE_CASE.c}] if stored else []
-        others = [*copy, _bare(next(iter(self._suspects.values())))]
-        return any(self._takes(number, row) for number, row in enumerate(others))
-
-    def _takes(self, number: int, row: Mapping[str, object]) -> bool:
-        """Insert a case under an unused key, update it, and roll back; return whether the database accepted it."""
-        if number in self._findings.takes:
-            return self._findings.takes[number]
-        savepoint = self._connection.begin_nested()
-        try:
-            self._limit(self._left_s() / 2)
-            for version in (0, 1):
-                other = {**row, KEY: INT32_MIN, VERSION: version, ENTRY_VERSION: version}
-                wave = WaveOfRows([Entry(0, other)], self._plan.waves[0].defaults)
-                self._upsert.write(self._connection, wave, guard_care_plan=False)
-        except SQLAlchemyError as error:
-            takes = self._errors.answered(error) and self._errors.classify(error) in ITEM_FAULTS
-            if self._writing.has_lost_transaction(self._connection):
-                self._findings.takes[number] = takes
-                raise TransactionLostError from None
-            savepoint.rollback()
-            return takes
-        savepoint.rollback()
-        return True
-
-    def _left_s(self) -> float:
-        """Return the remaining seconds. Raises TargetFailure if there are none."""
-        left = self._findings.until - monotonic()
-        if left <= 0:
-            raise TargetFailure(FailureKind.TOO_SLOW)
-        return left
+    def _another_is_accepted(self) -> bool:
+        """Return whether the database accepts a case other than the suspects."""
+        others = OtherCases(self._connection, self._upsert, self._findings, self._plan.waves[0].defaults)
+        return others.one_is_accepted(next(iter(self._suspects.values())))
 
     def _limit(self, share_s: float) -> None:
         self._writing.limit_statements(self._connection, share_s)
@@ -291,9 +297,3 @@ def _group(wave: WaveOfRows) -> tuple[int, int]:
 def _in_pieces(entries: Sequence[Entry], most: int = _PIECES) -> Pieces:
     size = -(-len(entries) // most)
     return [entries[first : first + size] for first in range(0, len(entries), size)]
-
-
-def _bare(entry: Entry) -> dict[str, object]:
-    """Return a case with only its required fields."""
-    required = {field.name for field in FIELDS if not field.nullable} | {CARE_PLAN}
-    return {name: value if name in required else None for name, value in entry.row.items()}

@@ -16,7 +16,7 @@ def apply_wave(connection: Connection, upsert: Upsert, wave: Wave, guard_care_pl
     if wave.in_turn:
         rows = WaveOfRows(wave.entries(), wave.defaults)
         turns = upsert.write_in_turn(connection, rows, guard_care_plan)
-        return [_outcome_of(*one, guard_care_plan) for one in zip(rows.rows, turns, strict=True)]
+        return [outcome_of_turn(*one, guard_care_plan) for one in zip(rows.rows, turns, strict=True)]
     written = upsert.write(connection, wave, guard_care_plan)
     for keys, outcome in ((written.created, CREATED), (written.updated, UPDATED)):
         if len(keys) == len(wave.keys):
@@ -66,7 +66,7 @@ def _explain_skipped(
     return outcomes
 
 
-def _outcome_of(entry: Entry, turn: Turn, guard_care_plan: bool) -> Outcome:
+def outcome_of_turn(entry: Entry, turn: Turn, guard_care_plan: bool) -> Outcome:
     """Return the outcome of a case that was written in its turn, as a wave of its own would give it."""
     if turn.created is not None:
         return CREATED if turn.created else UPDATED

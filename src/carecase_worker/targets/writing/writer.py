@@ -21,6 +21,7 @@ from carecase_worker.targets.highest import highest_version
 from carecase_worker.targets.plan import WritePlan
 from carecase_worker.targets.writing.applying import Apply, apply_bisecting, apply_fast, sift
 from carecase_worker.targets.writing.comparing import ComparingUpsert
+from carecase_worker.targets.writing.findings import Findings, TransactionLostError
 from carecase_worker.targets.writing.ledger import (
     AlreadyAppliedError,
     LedgerKey,
@@ -30,7 +31,6 @@ from carecase_worker.targets.writing.ledger import (
     recorded_outcomes,
 )
 from carecase_worker.targets.writing.merging import apart, as_one
-from carecase_worker.targets.writing.sifting import Findings, TransactionLostError
 from carecase_worker.telemetry import logger
 
 _T = TypeVar("_T")

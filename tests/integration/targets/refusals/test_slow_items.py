@@ -20,7 +20,7 @@ from carecase_worker.errors import FailureKind, TargetFailure
 from carecase_worker.targets.dialects.postgresql.upsert import PostgresUpsert
 from carecase_worker.targets.dialects.upsert import ComparableUpsert
 from carecase_worker.targets.writing.applying import sift
-from carecase_worker.targets.writing.sifting import Findings
+from carecase_worker.targets.writing.findings import Findings
 from carecase_worker.worker.attempts.planning import plan_chunk
 
 SLOW_STATES = ("40001", "40P01", "55P03", "57014")

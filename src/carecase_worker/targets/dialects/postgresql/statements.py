@@ -81,15 +81,16 @@ def on_conflict(guard_care_plan: bool) -> str:
     return f"ON CONFLICT ({key}) DO UPDATE SET {values} WHERE stored.{VERSION} < excluded.{VERSION}{guard}"
 
 
-SENT, RESULTS = "carecase.turns", "carecase.results"
+SENT, KNOWN, RESULTS = "carecase.turns", "carecase.known", "carecase.results"
 """Settings of a transaction that hand cases to `turns_block`, and its results back: a block has no parameters."""
 
 
-def turns_block(guard_care_plan: bool, compare: bool) -> str:
+def turns_block(guard_care_plan: bool, compare: bool, past: bool) -> str:
     """Return a PL/pgSQL block that writes the cases of a JSON array one after the other, with a result for each.
 
     The result is whether the case was created; NULL if it was left out, with the stored version and care plan.
-    With `compare`, it also has the fields that each update changed, after all triggers.
+    With `compare`, it also has the fields that each update changed, after all triggers. With `past`, each case has a
+    savepoint, and a refused one has its fault as result; after one whose hash is not in KNOWN the block ends.
     """
     columns = {column.key: column.name for column in CARE_CASE.c}
     sent = {name: f'one."{VERSION if name == ENTRY_VERSION else name}"' for name in columns}
@@ -104,15 +105,18 @@ def turns_block(guard_care_plan: bool, compare: bool) -> str:
     look, compared = (
         (f"{was} FOR NO KEY UPDATE; was_there := FOUND;", _IF_UPDATED.format(became, changed)) if compare else ("", "")
     )
+    known, begin, refused, end = _PAST if past else ("", "", "", "")
     return f"""
 DO $turns$
 DECLARE
   one record; was care_case; became care_case; was_there boolean;
   is_new boolean; is_new_of boolean[]; changes text[]; changes_of json[];
   the_version bigint; version_of bigint[]; the_plan integer; plan_of integer[]; the_entry bigint;
+  fault json; fault_of json[]; {known}
 BEGIN
   FOR one IN SELECT sent.* FROM {rows.replace("%(cases)s", f"current_setting('{SENT}')::json")} ORDER BY place LOOP
     the_version := NULL; the_plan := NULL; changes := NULL;
+    {begin}
     {look}
     INSERT INTO care_case AS stored ({", ".join(columns.values())}) VALUES ({", ".join(sent.values())})
       {on_conflict(guard_care_plan)} RETURNING stored.{ENTRY_VERSION} = stored.{VERSION} INTO is_new;
@@ -124,11 +128,35 @@ BEGIN
       END IF;
     END IF;
     {compared}
+    {refused}
     is_new_of := is_new_of || is_new; version_of := version_of || the_version; plan_of := plan_of || the_plan;
-    changes_of := changes_of || to_json(changes);
+    changes_of := changes_of || to_json(changes); fault_of := fault_of || fault;
+    {end}
   END LOOP;
-  PERFORM set_config('{RESULTS}', json_build_array(is_new_of, version_of, plan_of, changes_of)::text, true);
+  PERFORM set_config('{RESULTS}', json_build_array(is_new_of, version_of, plan_of, changes_of, fault_of)::text, true);
 END $turns$"""  # noqa: S608  # names of the field table only
 
 
 _IF_UPDATED = "IF was_there AND NOT is_new THEN {0}; changes := array_remove(ARRAY[{1}], NULL); END IF;"
+
+_PAST = (
+    f"""the_code text; the_constraint text; the_schema text; the_table text; the_column text; the_type text;
+  the_context text; the_message text; the_hash bigint;
+  known bigint[] := current_setting('{KNOWN}')::bigint[];""",
+    "fault := NULL; BEGIN",
+    # a lock is not waited for again; a message may have values, but nothing else tells a policy's refusal from a
+    # missing privilege
+    """EXCEPTION
+      WHEN lock_not_available THEN RAISE;
+      WHEN assert_failure OR OTHERS THEN
+        GET STACKED DIAGNOSTICS the_code = RETURNED_SQLSTATE, the_constraint = CONSTRAINT_NAME,
+          the_schema = SCHEMA_NAME, the_table = TABLE_NAME, the_column = COLUMN_NAME, the_type = PG_DATATYPE_NAME,
+          the_context = PG_EXCEPTION_CONTEXT, the_message = MESSAGE_TEXT;
+        fault := json_build_array(the_constraint, the_schema, the_table, the_column, the_type);
+        the_message := CASE the_code WHEN '42501' THEN the_message END;
+        the_hash := hashtextextended(json_build_array(the_code, fault, the_context, the_message)::text, 0);
+        fault := json_build_array(the_code, fault, the_hash);
+    END;""",
+    "EXIT WHEN fault IS NOT NULL AND the_hash <> ALL (known);",
+)
+"""The parts of a block that passes over cases: its variables, before a case is written, after that, and at the end."""

@@ -1,6 +1,6 @@
 """INSERT … SELECT FROM json_to_recordset(…): the fastest upsert on PostgreSQL, which takes JSON unchanged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from carecase_worker.cases.care_case import CARE_PLAN, KEY
 from carecase_worker.targets.dialects.postgresql.statements import (
+    KNOWN,
     RESULTS,
     SENT,
     backdate_statement,
@@ -17,7 +18,7 @@ from carecase_worker.targets.dialects.postgresql.statements import (
     turns_block,
     upsert_statement,
 )
-from carecase_worker.targets.dialects.upsert import Compared, Newer, Stored, StoredCase, Turn, Written
+from carecase_worker.targets.dialects.upsert import Compared, Fault, Newer, Stored, StoredCase, Turn, Written
 from carecase_worker.targets.plan import Wave, WaveOfChunks, WaveOfRows
 from carecase_worker.targets.tables import CARE_CASE, ENTRY_VERSION, VERSION
 
@@ -31,9 +32,7 @@ class PostgresUpsert:
             for guard, sort, many in product((False, True), repeat=3)
         }
         self._backdates = {many: backdate_statement(sources(many)) for many in (False, True)}
-        self._turns = {
-            (guard, compare): turns_block(guard, compare) for guard, compare in product((False, True), repeat=2)
-        }
+        self._turns = {how: turns_block(*how) for how in product((False, True), repeat=3)}
         key, *others = (CARE_CASE.c[name].name for name in (KEY, VERSION, ENTRY_VERSION, CARE_PLAN))
         of_keys = f"FROM care_case WHERE {key} = ANY(CAST(:keys AS integer[]))"
         self._stored = text(f"SELECT {key}, {', '.join(others)} {of_keys}")
@@ -65,26 +64,44 @@ class PostgresUpsert:
 
     def write_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Turn]:
         """Write the cases one after the other, in the database itself."""
-        return [one.turn for one in self._in_turn(connection, wave, guard_care_plan, compare=False)]
+        return [one.turn for one in self.compare_in_turn(connection, wave, guard_care_plan, compare=False)]
 
-    def compare_in_turn(self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool) -> Sequence[Compared]:
-        """Write the cases as `write_in_turn` does; return also which fields each update changed."""
-        return self._in_turn(connection, wave, guard_care_plan, compare=True)
-
-    def _in_turn(
-        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool, compare: bool
+    def compare_in_turn(
+        self, connection: Connection, wave: WaveOfRows, guard_care_plan: bool, compare: bool = True
     ) -> Sequence[Compared]:
-        connection.execute(_HAND_OVER, {"cases": wave.text().decode()})
-        connection.exec_driver_sql(self._turns[guard_care_plan, compare])
+        """Write the cases as `write_in_turn` does; return also which fields each update changed."""
+        return [compared for compared, _ in self._run(connection, wave, (guard_care_plan, compare, False))]
+
+    def write_past(
+        self,
+        connection: Connection,
+        wave: WaveOfRows,
+        guard_care_plan: bool,
+        known: Collection[Fault],
+        compare: bool = False,
+    ) -> Sequence[Compared | Fault]:
+        """Write the cases in turn, each in a savepoint of its own, up to the first one with a fault that is unknown."""
+        hashes = _array([fault.others for fault in known])
+        results = self._run(connection, wave, (guard_care_plan, compare, True), hashes)
+        return [compared if fault is None else fault for compared, fault in results]
+
+    def _run(
+        self, connection: Connection, wave: WaveOfRows, how: tuple[bool, bool, bool], known: str = ""
+    ) -> Sequence[tuple[Compared, Fault | None]]:
+        """Run a block, with the hashes of known faults; return the result of each case."""
+        connection.execute(_HAND_OVER, {"cases": wave.text().decode(), "known": known})
+        connection.exec_driver_sql(self._turns[how])
         results = msgspec.json.decode(connection.execute(_RESULTS).scalar_one(), type=_Results)
         return [
-            Compared(Turn(created, None if version is None else Stored(version, plan or 0)), changes)
-            for created, version, plan, changes in zip(*results, strict=True)
+            (Compared(Turn(created, None if version is None else Stored(version, plan or 0)), changes), fault)
+            for created, version, plan, changes, fault in zip(*results, strict=True)
         ]
 
 
-_Results = tuple[list[bool | None], list[int | None], list[int | None], list[tuple[str, ...] | None]]
-_HAND_OVER = text(f"SELECT set_config('{SENT}', :cases, true)")
+_Results = tuple[
+    list[bool | None], list[int | None], list[int | None], list[tuple[str, ...] | None], list[Fault | None]
+]
+_HAND_OVER = text(f"SELECT set_config('{SENT}', :cases, true), set_config('{KNOWN}', :known, true)")
 _RESULTS = text(f"SELECT current_setting('{RESULTS}')")
 
 
