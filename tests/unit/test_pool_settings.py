@@ -1,4 +1,4 @@
-"""A pool process works by the settings: its seals, and how long a database may be away."""
+"""A pool process works by the settings: its seals, and how long a database may be away and a search may take."""
 
 from datetime import timedelta
 
@@ -32,3 +32,8 @@ def test_an_unsealed_job_is_applied_only_if_the_settings_allow_it(monkeypatch: p
 
 def test_a_database_may_be_away_for_as_long_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
     assert applier_with(monkeypatch, JOBS_RETRY_DEADLINE_SECONDS="7").retry_deadline == timedelta(seconds=7)
+
+
+def test_poison_items_are_searched_for_in_half_of_an_attempts_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other half is enough to report what was found before the attempt is interrupted."""
+    assert applier_with(monkeypatch, WORKER_CHUNK_DEADLINE_SECONDS="9").isolates_for == timedelta(seconds=4.5)

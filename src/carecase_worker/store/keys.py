@@ -13,7 +13,7 @@ outcome:{job}  (hash; the retention once final; complete, purge)
 tally:{job}  (hash; the retention once final; complete, purge)
     chunk number -> the number of its items by outcome, in the order of the job's counts
 lease:{job}  (hash; a chunk's until complete; place, claim, release, complete, reclaim)
-    `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`
+    `{n}:until`, `{n}:holder`, `{n}:deaths`, `{n}:releases`, `{n}:faults`, `{n}:too_slow`, `{n}:isolation`
 settled:{database}  (string; for ever; settle)
     the highest place in the order of acceptance in the database when this Redis first saw it
 trouble:{database}  (hash; until the database answers; release, complete)

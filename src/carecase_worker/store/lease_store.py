@@ -66,6 +66,7 @@ class LeaseStore:
             counts_toward_deadline=wait.counts_toward_deadline,
             reason=wait.reason,
             too_slow=wait.too_slow,
+            isolation=wait.isolation.stored() if wait.isolation else "",
             lease_ms=self._times["lease_ms"],
         )
         self._client.run("release", [arguments])

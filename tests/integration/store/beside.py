@@ -197,7 +197,7 @@ class Beside:
     def release_group(self, chunks: list[tuple[str, int]], holder: str, **wait: Any) -> Answer:
         """Give chunks back in the same way."""
         expected: dict[str, Any] = {"after_ms": 1_000, "open_circuit_ms": 1_000, "unexplained": False, "to_blame": True}
-        expected |= {"reason": "away", "too_slow": False} | wait
+        expected |= {"reason": "away", "too_slow": False, "isolation": ""} | wait
         named = [{"job": job, "chunk": n} for job, n in chunks]
         arguments = {"holder": holder, "chunks": named, "counts_toward_deadline": expected["to_blame"]}
         self.scripts.run("release", expected | arguments | self._times)

@@ -266,7 +266,7 @@ class Model(States):
             str(int(job.unsettled)),
             str(job.marks.get("moved", "")),
             *(job.batch.client, str(sum(job.batch.sizes)), str(len(job.chunks)), job.batch.data_key, job.signature),
-            *(job.batch.traceparent, str(int(job.batch.dry_run))),
+            *(job.batch.traceparent, str(int(job.batch.dry_run)), chunk.lease.get("isolation", "")),
         ]
 
     def _final_up_to(self, name: str) -> int:
@@ -524,6 +524,8 @@ class Model(States):
         for name, counted in (("releases", True), ("too_slow", wait["too_slow"]), ("faults", wait["unexplained"])):
             if counted:
                 chunk.lease[name] = chunk.lease.get(name, 0) + 1
+        if wait["isolation"]:
+            chunk.lease["isolation"] = wait["isolation"]
         chunk.due_ms = self.now_ms + wait["after_ms"]
         if wait["to_blame"] and not wait["unexplained"]:
             if "failing_from_ms" not in job.marks:

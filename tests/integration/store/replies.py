@@ -8,7 +8,7 @@ from tests.integration.store.states import Answer
 _OF_THE_CHUNK = ("deaths", "releases", "faults", "too_slow", "failures", "failing_for_ms")
 _OF_THE_JOB = (
     "database", "care_plan", "user", "seq", "strict", "accepted_us", "unsettled", "moved", "client", "total", "chunks",
-    "data_key", "signature", "traceparent", "dry_run",
+    "data_key", "signature", "traceparent", "dry_run", "isolation",
 )  # fmt: skip
 _OF_THE_ADMITTED = ("seq", "accepted_us", "unsettled", "open_items", "items_per_second", "completed_ms")
 _FIRST_OF_A_MAP = 0x80

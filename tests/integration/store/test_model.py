@@ -155,6 +155,7 @@ class Walk:
                 unexplained=self._one_of(True, False),
                 to_blame=self._one_of(True, False),
                 too_slow=self._one_of(True, False),
+                isolation=self._one_of("", "", "so far"),
                 reason=self._one_of("away", "too-slow"),
             )
 

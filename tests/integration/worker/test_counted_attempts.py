@@ -121,7 +121,7 @@ def test_items_that_kill_their_process_are_counted_once_they_are_found(scene: Sc
     scene.targets.step = dies
     ref = scene.accept(*map(a_case, range(100)))
     meter = scene.metrics.meter(0)
-    ends = [attempt_in_a_process(scene.store, scene.targets, ref, f"holder {n}", meter) for n in range(4)]
-    assert ends == [signal.SIGKILL] * 3 + [0]
+    ends = [attempt_in_a_process(scene.store, scene.targets, ref, f"holder {n}", meter) for n in range(5)]
+    assert ends == [signal.SIGKILL] * 3 + [0] * 2
     assert scene.counts_of("poison_items") == {"": 2}
     assert scene.counts_of("chunk_attempts") == {"": 1}, "one that dies says nothing; it is told by chunks taken back"

@@ -210,7 +210,10 @@ def test_a_chunk_that_has_killed_its_processes_is_given_up_like_any_other(
     for number in range(3):
         store.leases.claim(one.ref, f"victim {number}")
         store.leases.reclaim(f"victim {number}")
-    given_up(nowhere, one, elapse)
+    assert attempt(store, nowhere, one.ref, "worker").verdict == "released: away"
+    elapse(RETRY_DEADLINE)
+    verdicts = [attempt(store, nowhere, one.ref, "worker").verdict for _ in range(2)]
+    assert verdicts == ["released: isolating", "kept"], "what kills a process without the database is looked for first"
     assert one.chunk_outcomes().outcomes == [UNAVAILABLE, INVALID, UNAVAILABLE]
 
 

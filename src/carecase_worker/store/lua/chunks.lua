@@ -176,8 +176,8 @@ local function take(job, n, lease_ms, holder)
   end
   if opened == '0' then return verdict('unplaced', {database = database}) end
 
-  local held_till, its_holder, deaths, releases, faults, too_slow = unpack(redis.call('HMGET', lease,
-    n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow'))
+  local held_till, its_holder, deaths, releases, faults, too_slow, isolation = unpack(redis.call('HMGET', lease,
+    n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow', n .. ':isolation'))
   deaths = tonumber(deaths or 0)
   if its_holder then
     local left_ms = tonumber(held_till) - now
@@ -219,7 +219,7 @@ local function take(job, n, lease_ms, holder)
     if is_first then redis.call('HSET', record, 'saw_seq', final_up_to(database)) end
   elseif is_first then observe_since(database, 'waited', accepted_us or seq .. '000') end
   return verdict(state == 'cancelling' and 'cancel' or 'apply', {payload = payload, deaths = deaths,
-    releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0),
+    releases = tonumber(releases or 0), faults = tonumber(faults or 0), too_slow = tonumber(too_slow or 0), isolation = isolation or '',
     failures = failures, failing_for_ms = failing_from_ms and failing_ms(database, lease_ms) - tonumber(failing_from_ms) or 0,
     database = database, care_plan = care_plan ~= '' and number(care_plan) or nil, user = user, seq = number(seq),
     strict = strict == '1', accepted_us = number(accepted_us or seq .. '000'), unsettled = unsettled == '1',

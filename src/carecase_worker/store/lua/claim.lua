@@ -10,6 +10,7 @@
 --        each is {chunk = 'job:n', verdict = ...}, and with the verdict
 --        'apply', 'cancel': the lease is the caller's for lease_ms; 'cancel' if the job is being cancelled. With it:
 --          deaths, releases, faults, too_slow: failed attempts at the chunk
+--          isolation: how far the search for the chunk's poison items has come, or ''
 --          failures: consecutive attempts that could not reach the database
 --          failing_for_ms: for how long the database has been failing the job, by its clock of failures
 --          database, care_plan, user, client, total, chunks, strict, dry_run, seq, accepted_us, data_key, signature: of the

@@ -96,7 +96,8 @@ local function complete(one, outcomes)
   end
   clear_holder(redis.call('HGET', key('lease', job), n .. ':holder'), member)
   redis.call('HDEL', key('lease', job),
-    n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow')
+    n .. ':until', n .. ':holder', n .. ':deaths', n .. ':releases', n .. ':faults', n .. ':too_slow',
+    n .. ':isolation')
   if one.answered then
     redis.call('HDEL', record, 'failing_from_ms')
     redis.call('DEL', key('failures', database), key('circuit', database), key('trouble', database))

@@ -8,6 +8,7 @@
 --          unexplained: true if the attempt failed for an unknown reason
 --          counts_toward_deadline: true if the database caused the failure; reason: of the failure
 --          too_slow: true if the attempt timed out; lease_ms
+--          isolation: how far the search for poison items has come, or '' if it has come no further
 -- gives  for each 'released', 'lost' (the lease is another's, or the chunk is done), 'gone' (there is no such job)
 -- moves  running -> waiting
 -- An attempt counts as one failure of the database, however many chunks it was for.
@@ -22,6 +23,7 @@ local function release(job, n)
   redis.call('HDEL', lease, n .. ':until', n .. ':holder')
   clear_holder(holder, job .. ':' .. n)
   redis.call('HINCRBY', lease, n .. ':releases', 1)
+  if arg.isolation ~= '' then redis.call('HSET', lease, n .. ':isolation', arg.isolation) end
   if arg.too_slow then redis.call('HINCRBY', lease, n .. ':too_slow', 1) end
   redis.call('ZADD', key('due', database), 'XX', now + arg.after_ms, job .. ':' .. n)
   if arg.unexplained then redis.call('HINCRBY', lease, n .. ':faults', 1)

@@ -11,6 +11,7 @@ import msgspec
 from carecase_worker.batches.binding import Binding, Order
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.clock import epoch_us, from_epoch_us
+from carecase_worker.store.operations.isolation import Isolation
 from carecase_worker.store.scripts import values_of
 from carecase_worker.traceparent import TraceParent
 
@@ -31,9 +32,10 @@ class Claimed(Enum):
 class History:
     """Failures before this attempt.
 
-    Of the chunk: `deaths` of its holders, `releases` after failed attempts, `faults`, those with an unknown cause, and
-    `too_slow`, those that timed out. Of the job: for how long its database has been failing it, without the time in
-    which nobody tried. Of the database: `failures`, the consecutive attempts that could not reach it.
+    Of the chunk: `deaths` of its holders, `releases` after failed attempts, `faults`, those with an unknown cause,
+    `too_slow`, those that timed out, and the search for its poison items, if there was one. Of the job: for how long
+    its database has been failing it, without the time in which nobody tried. Of the database: `failures`, the
+    consecutive attempts that could not reach it.
     """
 
     deaths: int = 0
@@ -42,6 +44,7 @@ class History:
     failures: int = 0
     failing_for: timedelta = timedelta(0)
     too_slow: int = 0
+    isolation: Isolation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,10 @@ class Lease:
     def of(cls, reply: "ClaimReply", payload: bytes) -> "Lease":
         """Return the lease from a reply of `claim`, and the payload that came with it."""
         failing_for = timedelta(milliseconds=reply.failing_for_ms)
-        history = History(reply.deaths, reply.releases, reply.faults, reply.failures, failing_for, reply.too_slow)
+        isolation = Isolation.of(reply.isolation)
+        history = History(
+            reply.deaths, reply.releases, reply.faults, reply.failures, failing_for, reply.too_slow, isolation
+        )
         return cls(
             chunk=ChunkRef.of(reply.chunk),
             payload=payload,
@@ -123,6 +129,7 @@ class ClaimReply(msgspec.Struct, gc=False):
     too_slow: int = 0
     failures: int = 0
     failing_for_ms: int = 0
+    isolation: str = ""
     care_plan: int | None = None
     user: str = ""
     seq: int = 0
@@ -211,7 +218,8 @@ class RetryLater:
 
     `after`: delay until the next attempt; `open_circuit`: time for which to open the circuit of the database;
     `unexplained`: the attempt failed for an unknown reason; `counts_toward_deadline`: the retry deadline runs, and
-    `reason` is the database's failure; `too_slow`: the attempt timed out.
+    `reason` is the database's failure; `too_slow`: the attempt timed out; `isolation`: the search for poison items, if
+    it has come further.
     """
 
     after: timedelta
@@ -220,6 +228,7 @@ class RetryLater:
     counts_toward_deadline: bool = True
     reason: str = ""
     too_slow: bool = False
+    isolation: Isolation | None = None
 
 
 class Completed(Enum):

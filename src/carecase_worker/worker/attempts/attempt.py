@@ -21,11 +21,11 @@ from carecase_worker.tracing.tracer import UNTRACED, Span
 from carecase_worker.worker.attempts.outages import Outages
 from carecase_worker.worker.attempts.planning import (
     plan_chunk,
-    plan_item_by_item,
+    plan_some,
     plan_uniform_outcome,
     to_chunk_result,
 )
-from carecase_worker.worker.attempts.poison import poison_items
+from carecase_worker.worker.attempts.poison import is_to_isolate, isolated_further, isolation_of
 from carecase_worker.worker.attempts.report import Report
 from carecase_worker.worker.attempts.retry_policy import GiveUp, plan_retry
 from carecase_worker.worker.attempts.sealed import open_payload, require_record, seal_result
@@ -33,7 +33,7 @@ from carecase_worker.worker.attempts.writing import written
 from carecase_worker.worker.metrics import Meter, Stage, unmetered
 
 _log = logger("worker")
-_DEATHS_BEFORE_ISOLATION = 3
+_ISOLATING = "isolating"
 _COMPLETE_ATTEMPTS = 20
 _COMPLETE_AGAIN = timedelta(milliseconds=250)
 _COMPLETE_FOR_S = _COMPLETE_ATTEMPTS * _COMPLETE_AGAIN.total_seconds()
@@ -74,6 +74,7 @@ class Applier:
     report: Report = field(default_factory=Report)
     span: Span = UNTRACED
     seconds: Callable[[], float] = monotonic
+    isolates_for: timedelta = timedelta(seconds=5)
 
     def claim(self, ref: ChunkRef) -> Claims:
         """Claim a chunk, taking it back from a dead process of this machine if necessary.
@@ -93,8 +94,7 @@ class Applier:
         with self.meter.stage(Stage.VALIDATE):
             require_record(self.seals, lease, also_unread=cancel)
             chunk = self._chunk(lease, allow_placeholder=cancel)
-            rehearse = self._rehearse_at(lease)
-            plan = plan_uniform_outcome(chunk, CANCELLED) if cancel else self._plan(chunk, lease, rehearse)
+            plan = plan_uniform_outcome(chunk, CANCELLED) if cancel else plan_chunk(chunk, lease)
         return replace(plan, attempts=lease.history.too_slow)
 
     def run(self, lease: Lease, cancel: bool, claims_until: float = NEVER) -> Applied:
@@ -106,6 +106,9 @@ class Applier:
             if lease.unsettled:
                 require_record(self.seals, lease, also_unread=cancel)
                 return self._settle_first(lease, cancel, claims_until)
+            if not cancel and is_to_isolate(lease.history):
+                require_record(self.seals, lease)
+                return self._isolate(lease, lambda plan: self.targets.own_writer(lease.database).rehearse(plan))
             with self.span.child("validate"):
                 plan = self.prepared(lease, cancel)
             with self.span.child("write"), self.meter.stage(Stage.WRITE):
@@ -179,27 +182,23 @@ class Applier:
         places = self.jobs.job(lease.chunk.job_id).places_of(lease.chunk.chunk_no)
         return Chunk(places.start, len(places), b"[" + b",".join([b"null"] * len(places)) + b"]")
 
-    def _plan(self, chunk: Chunk, lease: Lease, rehearse: Callable[[WritePlan], None]) -> WritePlan:
-        """Return the plan of a chunk.
+    def _isolate(self, lease: Lease, rehearse: Callable[[WritePlan], None]) -> Applied:
+        """Search for the items that kill the processes of a chunk, then release it with what was found.
 
-        If the chunk keeps killing its processes, its parts are rehearsed first, to find the items that cause it.
+        The next attempt goes on, or applies the others: so each has its time for itself. Raises as `run` catches.
         """
-        if lease.history.deaths < _DEATHS_BEFORE_ISOLATION:
-            return plan_chunk(chunk, lease)
-
-        lenient = replace(lease, strict=False)  # of a strict chunk, too, some items are tried without the others
+        chunk = self._chunk(lease)
 
         def rehearse_items(places: Collection[int]) -> None:
-            others = set(range(chunk.count)) - set(places)
-            rehearse(plan_item_by_item(chunk, lenient, others))
+            rehearse(plan_some(chunk, lease, places))
 
-        found = poison_items(chunk.count, rehearse_items)
-        self.meter.poison(lease.database, len(found))
-        return plan_item_by_item(chunk, lease, found)
-
-    def _rehearse_at(self, lease: Lease) -> Callable[[WritePlan], None]:
-        """Return a rehearsal on the chunk's database, on a separate connection. It raises TargetFailure."""
-        return lambda plan: self.targets.own_writer(lease.database).rehearse(plan)
+        known = isolation_of(lease.history, chunk.count)
+        further = isolated_further(known, rehearse_items, self.isolates_for.total_seconds(), self.seconds)
+        self.meter.poison(lease.database, len(further.found) - len(known.found))
+        wait = RetryLater(timedelta(0), counts_toward_deadline=False, isolation=further)
+        self.leases.release([lease.chunk], self.holder, wait)
+        self.report.release(lease.database, [lease.chunk.job_id], _ISOLATING)
+        return Applied(f"released: {_ISOLATING}", lease.database, to_notify=(lease.chunk,), reason=_ISOLATING)
 
     def _give_up(self, lease: Lease, outcome: Outcome) -> Applied:
         """Record `outcome` for every undecided item, unless the ledger already has the chunk.
@@ -214,8 +213,9 @@ class Applier:
             return self._refuse(lease, error)
         plan = plan_uniform_outcome(chunk, outcome)
         if outcome is UNAVAILABLE:  # the database is away: only what is certain without it counts
-            decided = self._plan(chunk, lease, lambda _: None).decided
-            plan = replace(plan, decided=[one or outcome for one in decided])
+            if is_to_isolate(lease.history):
+                return self._isolate(lease, lambda _: None)
+            plan = replace(plan, decided=[one or outcome for one in plan_chunk(chunk, lease).decided])
         return self.complete([(lease, self._tombstone_outcomes(lease, plan, outcome))])
 
     def _refuse(self, lease: Lease, broken: SealBroken) -> Applied:

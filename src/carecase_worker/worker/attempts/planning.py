@@ -16,7 +16,12 @@ from carecase_worker.targets.tables import ENTRY_VERSION, VERSION
 
 
 def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
-    """Plan a chunk: the cases to write, and the outcomes that are certain without writing."""
+    """Plan a chunk: the cases to write, and the outcomes that are certain without writing.
+
+    Known poison items are refused.
+    """
+    if lease.history.isolation is not None:
+        return plan_item_by_item(chunk, lease, lease.history.isolation.found)
     defaults = _defaults_of(chunk, lease)
     valid = read_valid(chunk.items, defaults.rules)  # None, too, if there are items that were not kept
     if valid is not None and len(set(valid.keys)) == len(valid.keys):
@@ -24,6 +29,12 @@ def plan_chunk(chunk: Chunk, lease: Lease) -> WritePlan:
         plan = WritePlan(valid.keys, [None] * chunk.count, waves, guard, lease.strict, lines=chunk.lines)
         return replace(plan, given=_given(chunk, lease))
     return plan_item_by_item(chunk, lease)
+
+
+def plan_some(chunk: Chunk, lease: Lease, places: Collection[int]) -> WritePlan:
+    """Plan only the items at some indices; those of a strict chunk, too, are tried without the others."""
+    others = set(range(chunk.count)) - set(places)
+    return plan_item_by_item(chunk, replace(lease, strict=False), others)
 
 
 def plan_item_by_item(chunk: Chunk, lease: Lease, poison_items: Collection[int] = ()) -> WritePlan:

@@ -42,6 +42,8 @@ _TIME_SLICE_S, _LEAST_TIME_SLICE_S = 0.25, 0.05
 Jobs and databases with work share this time, so that a small batch does not wait longer the more there are. A share has
 a minimum, below which the overhead would be too high.
 """
+_ISOLATING_PART = 1 / 2
+"""The fraction of an attempt's time in which poison items are searched for."""
 _CLAIMING_PART = 1 - DATABASES_PART
 """The fraction of an attempt's time in which the next work is claimed: what is left is enough for its statements."""
 
@@ -74,6 +76,7 @@ class PoolProcess:
             holder=own_name(),
             is_dead=is_dead,
             retry_deadline=settings.jobs.retry_deadline,
+            isolates_for=_ISOLATING_PART * settings.worker.chunk_deadline,
             seals=seals,
             meter=meter,
         )
