@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.builders import a_batch, a_case
 from tests.integration.cli.commands import Carecase, ctrl_c_at
-from tests.peers import JOB, Reply, accepted, answering, items, job_reply
+from tests.peers import JOB, Reply, accepted, answering, items, job_reply, problem
 
 from carecase_worker.cli.sending.mappings import row_file
 from carecase_worker.client.row_files import RowFile
@@ -84,6 +84,27 @@ def test_ctrl_c_while_rows_await_their_answer_says_so(
         ran = carecase("submit", file, *options, "--url", peer.url)
     text = "Interrupted. A response was outstanding: carecase jobs shows if the last batch was accepted.\n"
     assert (ran.status, ran.out, ran.err) == (130, "", text)
+
+
+def test_what_to_type_next_names_the_mapping(carecase: Carecase) -> None:
+    with answering(accepted(total=2), job_reply(total=2, created=1, failed=1)) as peer:
+        ran = carecase("submit", "rows.csv", *BY_MAPPING, peer.url)
+    assert f": carecase failed {JOB} rows.csv --mapping m.toml\n" in ran.err
+    with answering(items((1, 200, "Valid"), (2, 200, "Valid"))) as peer:
+        ran = carecase("submit", "rows.csv", "--validate-only", *BY_MAPPING, peer.url)
+    assert ran.err.endswith(": carecase submit rows.csv --mapping m.toml --dry-run\n")
+
+
+def test_of_many_jobs_that_have_failures_five_are_named(carecase: Carecase, tmp_path: Path) -> None:
+    (tmp_path / "batch").write_bytes(a_batch(*(a_case(n) for n in range(8))))
+    refusals = [problem(413)] * 4  # all of them, eight, four, two at a time
+    jobs = [accepted(job_id=f"j{n}", total=1) for n in range(8)]
+    finals = [job_reply(job_id=f"j{n}", total=1, failed=1) for n in range(8)]
+    with answering(*refusals, *jobs, *finals) as peer:
+        ran = carecase("submit", "batch", "--url", peer.url)
+    assert ran.status == 1
+    assert [f"carecase result j{n} --failed" in ran.err for n in range(8)] == [True] * 5 + [False] * 3
+    assert ran.err.endswith("\nFor the other jobs, see: carecase jobs\n")
 
 
 def test_of_a_bad_file_nothing_is_sent_though_its_first_part_is_good(carecase: Carecase, tmp_path: Path) -> None:
