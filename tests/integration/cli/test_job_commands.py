@@ -126,6 +126,25 @@ def test_a_result_is_a_table_csv_or_json(carecase: Carecase) -> None:
     assert json.loads(as_json) == json.loads(json_again) == DOCUMENT
 
 
+def test_rows_of_a_file_have_their_lines_and_a_dry_run_what_it_would_change(carecase: Carecase) -> None:
+    reply = items((7, 200, "Would be updated"), (8, 422, "case_ID: is required"))
+    first, second = reply.body["data"]
+    first |= {"line": 2, "changes": ["case_ID", "case_Status"]}
+    second |= {"line": 4}
+    with answering(*[reply] * 2) as peer:
+        csv = carecase("result", JOB, "--format", "csv", "--url", peer.url).out
+        table = carecase("result", JOB, "--url", peer.url).out
+    assert csv.splitlines() == [
+        "line,index,case_Key,status,body,changes",
+        "2,0,7,200,Would be updated,case_ID case_Status",
+        "4,1,8,422,case_ID: is required,",
+    ]
+    assert [line.split() for line in table.splitlines()[:2]] == [
+        ["line", "index", "case_Key", "status", "body", "changes"],
+        ["2", "0", "7", "200", "Would", "be", "updated", "case_ID", "case_Status"],
+    ]
+
+
 def test_of_a_result_those_that_were_not_applied_come_in_order(carecase: Carecase) -> None:
     failed = items((None, 422, "case_Key: is required"), (8, 500, "no"), indexes=(2, 30))
     with answering(failed, items((10, 409, "Cancelled"), indexes=(5,))) as peer:
