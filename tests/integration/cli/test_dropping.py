@@ -238,6 +238,23 @@ def test_a_file_that_goes_in_parts_has_one_acknowledgement_with_each_row_at_its_
     assert told_of == [("0", "201", ""), ("100000", "201", ""), ("100001", "422", "carePlan_Key")]
 
 
+def test_each_row_of_a_file_that_goes_in_parts_is_acknowledged_by_its_own_line(tmp_path: Path) -> None:
+    mapping, folder = tmp_path / "m.toml", tmp_path / "folder"
+    folder.mkdir()
+    mapping.write_text("trim = true\n")
+    (folder / "a.csv").write_text("case_Key,carePlan_Key,do_Not_Contact\n1,5,false\n\n2,5,false\n3,5,no\n\n4,5,no\n")
+    replies = [
+        problem(413), accepted(total=2), accepted(total=2, jobId=SECOND),
+        job_reply(total=2, created=2), job_reply(total=2, failed=2, jobId=SECOND),
+        items((1, 201, "Created"), (2, 201, "Created"), pages=(1, 1), indexes=(0, 1)),
+        items((3, 422, "no"), (4, 422, "no"), pages=(1, 1), indexes=(0, 1)),
+    ]  # fmt: skip
+    with dropping(folder, *replies, options=DropOptions(settle=0, mapping=str(mapping))) as (one, _, _):
+        assert send(one) == [Filed.FAILED]
+    told_of = [(row["index"], row["line"]) for row in acknowledged(folder / "failed" / "a.csv.ack.csv")]
+    assert told_of == [("0", "2"), ("1", "4"), ("2", "5"), ("3", "7")]
+
+
 def test_a_file_must_not_have_changed_for_ten_seconds_unless_somebody_says_otherwise() -> None:
     """A sender that pauses for a second or two, as over a slow network, would have half of a file sent."""
     assert DropOptions().settle == 10
