@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -32,6 +32,9 @@ _NOT_ITS_OWN = (500, 503)
 
 _T = TypeVar("_T")
 
+_Word = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z_-]+\Z")]
+"""A text for commands, headers and terminals, which needs no quotes; a document with another one is no job."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An accepted batch and its progress, as of the service's response.
@@ -41,8 +44,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     final dry run has seen the changes of all batches up to `saw_sequence`.
     """
 
-    job_id: str
-    state: str
+    job_id: _Word
+    state: _Word
     database: str
     care_plan_key: int | None = None
     total: int

@@ -3,8 +3,9 @@
 import shlex
 from pathlib import Path
 
+import pytest
 from tests.integration.cli.commands import Carecase
-from tests.peers import JOB, accepted, answering, items, problem
+from tests.peers import JOB, Reply, a_job, accepted, answering, items, job_reply, problem
 
 ORDERS = "\x1b]0;renamed\x07\x1b[2J\x9b31m\u202e"
 SIGNS = ("\x1b", "\x07", "\x9b", "\u202e")
@@ -28,6 +29,18 @@ def test_a_result_is_shown(carecase: Carecase) -> None:
         ran = carecase("result", JOB, "--url", peer.url)
     assert gives_no_orders(ran.out)
     assert len(ran.out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("named", [{"job_id": f"{JOB}{ORDERS}"}, {"job_id": f"{JOB}; rm -r ."}, {"state": ORDERS}])
+@pytest.mark.parametrize("command", [("status", JOB), ("retry", JOB), ("jobs",)], ids=" ".join)
+def test_what_is_no_id_or_state_of_a_job_is_no_job(
+    carecase: Carecase, command: tuple[str, ...], named: dict[str, str]
+) -> None:
+    """Ids are in commands that are to be typed next."""
+    reply = {"status": job_reply, "retry": accepted}.get(command[0], lambda **job: Reply(200, {"data": [a_job(**job)]}))
+    with answering(reply(**named)) as peer:
+        ran = carecase(*command, "--url", peer.url)
+    assert (ran.status, ran.out, "this is not a response of the service" in ran.err) == (2, "", True)
 
 
 def test_a_name_is_shown(carecase: Carecase, tmp_path: Path) -> None:
