@@ -4,8 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.integration.client.failed_files.originals import HEADER, array_of, failed, job_of
+from tests.integration.client.failed_files.originals import (
+    HEADER,
+    array_of,
+    failed,
+    job_of,
+    made_here,
+    mapped,
+    of_the_service,
+)
 
+from carecase_worker.client.documents import ItemResult
 from carecase_worker.client.mending.failed_files import key_of_resent, usual_path, write_failed
 from carecase_worker.client.mending.failed_items import TO_BE_MENDED
 from carecase_worker.client.mending.originals import original_of, refuse_original
@@ -89,6 +98,30 @@ def test_nothing_is_overwritten_and_nothing_half_written_is_left(tmp_path: Path)
         write_failed(original, failed(1, 2), tmp_path / "new", TO_BE_MENDED)
     assert write_failed(original, (), tmp_path / "new", TO_BE_MENDED).count == 0
     assert sorted(one.name for one in tmp_path.iterdir()) == ["cases.failed.ndjson", "cases.ndjson"]
+
+
+JSON_BODY, LINES, ROWS = b'[{"case_Key":1}]', b'{"case_Key":1}\n', f"{HEADER}\n1,5,no,a\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "results"),
+    [
+        ("cases.json", JSON_BODY, failed(0, 1)),
+        ("cases.ndjson", LINES, failed(0, 1)),
+        ("mapped.csv", ROWS, failed(0, 1)),
+        ("cases.csv", ROWS, of_the_service(2, [2, 3], 0, 1)),
+    ],
+)
+def test_no_file_is_written_if_one_of_the_failed_items_is_not_there(
+    tmp_path: Path, name: str, body: bytes, results: list[ItemResult]
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(body)
+    rows = RowFile(file, mapped() if name == "mapped.csv" else None)
+    original = made_here(rows) if name == "mapped.csv" else original_of(rows if body == ROWS else file, job_of(body, 2))
+    with pytest.raises(BatchUnreadable, match="has fewer items than job 0199"):
+        write_failed(original, results, tmp_path / "new", TO_BE_MENDED)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
 
 
 def test_the_key_is_the_contents(tmp_path: Path) -> None:
