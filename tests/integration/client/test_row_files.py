@@ -32,7 +32,9 @@ def cases(file: RowFile) -> list[Any]:
 
 def test_a_workbook_is_read(tmp_path: Path) -> None:
     header = ["case_Key", "carePlan_Key", "do_Not_Contact", "case_ID"]
-    assert cases(RowFile(a_workbook(tmp_path, [header, [37, 5.0, False, "007"]]))) == CASES
+    file = a_workbook(tmp_path, [header, [37, 5.0, False, "007"]])
+    for source in (file, file.read_bytes(), bytearray(file.read_bytes())):
+        assert cases(RowFile(source)) == CASES
     (tmp_path / "no.xlsx").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(BatchUnreadable, match=r"no\.xlsx: is not a readable workbook"):
         cases(RowFile(tmp_path / "no.xlsx"))
