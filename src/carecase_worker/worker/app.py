@@ -33,7 +33,7 @@ from carecase_worker.worker.consumer import NotificationConsumer, take_only_noti
 from carecase_worker.worker.health.monitor import Monitor
 from carecase_worker.worker.health.server import HealthPages, serve_health
 from carecase_worker.worker.health.signs import Signs
-from carecase_worker.worker.housekeeping import Purge, Repeated, Settle, Sweep
+from carecase_worker.worker.housekeeping import Heartbeat, Purge, Repeated, Settle, Sweep
 from carecase_worker.worker.metrics import WorkerMetrics, metrics_of
 from carecase_worker.worker.processes.pool import PatientTaskPool
 from carecase_worker.worker.processes.pool_process import PoolProcess
@@ -44,7 +44,8 @@ from carecase_worker.worker.webhooks.delivery import Delivery
 from carecase_worker.worker.webhooks.sending import Sending, resolve_by_system
 
 _log = logger("worker")
-_PURGE_LOOK_S, _SCHEMA_LOOK_S, _MONITOR_S = 60, 60, 1.0
+_HEARTBEAT_S, _DELIVERY_LOOK_S, _MONITOR_S = 1.0, 1.0, 1.0
+_PURGE_LOOK_S, _SCHEMA_LOOK_S = 60, 60
 _CONNECTS_WITHIN, _STOPS_WITHIN = timedelta(seconds=3), timedelta(seconds=5)
 _RESULT_LOOKS = 20  # a tenth of a second each
 _RECURSION_LIMIT = 5000
@@ -139,22 +140,23 @@ def _monitored(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[
 def _housekeeping(settings: Settings, signs: Signs, schemas: SchemaWatch) -> tuple[Repeated, ...]:
     """Return the housekeeping threads, made in the main process and started there once the pool runs.
 
-    Each has its own thread, so that a database that hangs does not stop the sweep.
+    Each has its own thread, so that a database that hangs does not stop the sweep, nor a broker the heartbeat.
     """
     client = StoreClient(settings.redis)
-    leases, workload, presence = LeaseStore(client, settings.jobs), Workload(client), Presence(client, SystemClock())
-    notifier, databases = Notifier(celery_app(settings)), tenants_of(settings.databases)
-    sweep = Sweep(leases, workload, notifier, presence, ClockWatch(), tuple(databases), own_name(), is_dead, signs)
+    leases, databases = LeaseStore(client, settings.jobs), tenants_of(settings.databases)
+    heartbeat = Heartbeat(Presence(client, SystemClock()), ClockWatch(), own_name(), signs)
+    sweep = Sweep(leases, Workload(client), Notifier(celery_app(settings)), tuple(databases), is_dead, signs)
     purge = Purge(Intervals(client), databases, settings.jobs.retention + settings.jobs.retry_deadline)
     settle = Settle(leases, databases, _guarded)
     every_sweep = settings.worker.sweep.total_seconds()
     deliveries = (_delivery(settings, client),) if settings.webhooks else ()
     return (
+        Repeated(_guarded(heartbeat.once), _guarded(heartbeat.sign_off), _HEARTBEAT_S),
         Repeated(_guarded(settle.once), lambda: None, every_sweep),
-        Repeated(_guarded(sweep.once), _guarded(sweep.sign_off), every_sweep),
+        Repeated(_guarded(sweep.once), lambda: None, every_sweep),
         Repeated(_guarded(purge.once), lambda: None, _PURGE_LOOK_S),
         Repeated(_guarded(schemas.once), lambda: None, _SCHEMA_LOOK_S),
-        *(Repeated(_guarded(delivery.once), lambda: None, every_sweep) for delivery in deliveries),
+        *(Repeated(_guarded(delivery.once), lambda: None, _DELIVERY_LOOK_S) for delivery in deliveries),
     )
 
 

@@ -1,11 +1,13 @@
-"""Housekeeping in a worker's main process: sweep for missed chunks, heartbeat, purge of ledgers, settled order."""
+"""Housekeeping in a worker's main process: heartbeat, sweep for missed chunks, purge of ledgers, settled order."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from threading import Event, Thread
 
+from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import monotonic
 from carecase_worker.errors import StoreUnavailable, TargetFailure
@@ -27,42 +29,71 @@ _PURGE_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The heartbeat, by which intakes and operators know that a worker is there; it also watches this host's clock.
+
+    It needs Redis alone: neither a broker that is away nor a long sweep makes a live worker look dead.
+    """
+
+    presence: Presence
+    clock_watch: ClockWatch
+    worker: str
+    signs: Signs
+
+    def once(self) -> None:
+        """Record this worker's heartbeat. Raises StoreUnavailable."""
+        ahead = self.presence.seen(self.worker)
+        self.signs.reached = monotonic()
+        self.clock_watch.observe(ahead)
+
+    def sign_off(self) -> None:
+        """Deregister this worker. Raises StoreUnavailable; then it stays listed for a minute."""
+        self.presence.unseen(self.worker)
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
     """The sweep: it takes back the chunks of dead processes, and notifies for overdue chunks of every database."""
 
     leases: LeaseStore
     workload: Workload
     notifier: Notifier
-    presence: Presence
-    clock_watch: ClockWatch
     databases: Iterable[str]
-    worker: str
     is_dead: Callable[[str], bool]
     signs: Signs = field(default_factory=Signs)
 
     def once(self) -> None:
-        """Sweep once. Raises StoreUnavailable if Redis or the broker is unreachable; the next sweep catches up."""
-        holders, all_waiting = self.leases.holders(), 0
-        self.signs.reached = monotonic()
-        for holder in filter(self.is_dead, holders):
+        """Sweep once; a database that fails delays no other. Raises StoreUnavailable if Redis is unreachable.
+
+        Raises StoreUnavailable for the first database that failed, too, at the end. The next sweep catches up.
+        """
+        lost: defaultdict[str, list[ChunkRef]] = defaultdict(list)
+        for holder in filter(self.is_dead, self.leases.holders()):
             for database, chunk in self.leases.reclaim(holder):
                 _log.warning("taken back from dead processes", job_id=chunk.job_id, chunk_no=chunk.chunk_no)
-                self.notifier.notify(database, [chunk])
-        for database in self.databases:
-            if not self.workload.needs_sweep(database):
-                continue
-            waiting = self.notifier.waiting(database)
-            all_waiting += waiting
-            overdue = self.leases.overdue(database, waiting)
-            self.notifier.notify(database, overdue)
-            if overdue:
-                _log.info("notified again", database=database, count=len(overdue))
-        self.signs.waiting = all_waiting > 0
-        self.clock_watch.observe(self.presence.seen(self.worker))
+                lost[database].append(chunk)
+        all_waiting, failures = 0, list[StoreUnavailable]()
+        for database in dict.fromkeys((*self.databases, *lost)):
+            try:
+                self.notifier.notify(database, lost[database])
+                all_waiting += self._notify_overdue(database)
+            except StoreUnavailable as failure:
+                failures.append(failure)
+        if all_waiting or not failures:
+            self.signs.waiting = all_waiting > 0
+        if failures:
+            raise failures[0]
 
-    def sign_off(self) -> None:
-        """Deregister this worker. Raises StoreUnavailable; then it stays listed for a minute."""
-        self.presence.unseen(self.worker)
+    def _notify_overdue(self, database: str) -> int:
+        """Notify for the overdue chunks of a database; return how many notifications were still in its queue."""
+        if not self.workload.needs_sweep(database):
+            return 0
+        waiting = self.notifier.waiting(database)
+        overdue = self.leases.overdue(database, waiting)
+        self.notifier.notify(database, overdue)
+        if overdue:
+            _log.info("notified again", database=database, count=len(overdue))
+        return waiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Sweeps of a worker: they notify for what is overdue, take chunks back from the dead, and report the worker."""
+"""Sweeps of a worker: they notify for what is overdue and take chunks back from the dead. Heartbeats report it."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
-from carecase_worker.broker.celery_app import celery_app
+from carecase_worker.broker.celery_app import celery_app, queue_name
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
 from carecase_worker.errors import StoreUnavailable
@@ -26,7 +26,8 @@ from carecase_worker.store.operations.admission import Kept
 from carecase_worker.store.operations.claims import ChunkResult, Claimed, RetryLater
 from carecase_worker.store.workers.clock_watch import ClockWatch
 from carecase_worker.store.workers.presence import Presence
-from carecase_worker.worker.housekeeping import Sweep
+from carecase_worker.worker.health.signs import Signs
+from carecase_worker.worker.housekeeping import Heartbeat, Sweep
 
 Elapse = Callable[[timedelta], None]
 TENANTS = Path(__file__).parents[3] / "docs" / "how-to" / "tenant.md"
@@ -47,8 +48,13 @@ def settings_at(redis_url: str) -> Settings:
 
 
 @pytest.fixture
-def notifier(servers: Services) -> Notifier:
-    return Notifier(celery_app(settings_at(servers.redis_url)))
+def settings(servers: Services) -> Settings:
+    return settings_at(servers.redis_url)
+
+
+@pytest.fixture
+def notifier(settings: Settings) -> Notifier:
+    return Notifier(celery_app(settings))
 
 
 @pytest.fixture
@@ -63,18 +69,20 @@ def presence(store: Stores) -> Presence:
 
 
 @pytest.fixture
-def sweep(store: Stores, notifier: Notifier, presence: Presence) -> Sweep:
+def sweep(store: Stores, notifier: Notifier) -> Sweep:
     """The sweep of a worker that takes the holder `dead` for dead."""
     return Sweep(
         store.leases,
         store.workload,
         notifier,
-        presence,
-        ClockWatch(),
         ("demo", "other"),
-        "me",
         lambda name: name == "dead",
     )
+
+
+@pytest.fixture
+def heartbeat(presence: Presence) -> Heartbeat:
+    return Heartbeat(presence, ClockWatch(), "me", Signs())
 
 
 def admit(store: Stores, database: str = "demo") -> ChunkRef:
@@ -158,23 +166,39 @@ def test_a_notification_that_waits_is_seen_although_the_next_database_has_none(
     assert sweep.signs.waiting
 
 
-def test_a_job_store_has_answered_although_the_broker_is_away(
+@pytest.mark.parametrize("failing", ["job store", "broker"])
+def test_a_database_whose_keys_are_no_lists_keeps_no_later_one_from_being_notified_for(
+    store: Stores, notifier: Notifier, sweep: Sweep, settings: Settings, elapse: Elapse, failing: str
+) -> None:
+    for database in ("demo", "other"):
+        admit(store, database)
+    elapse(MINUTE)
+    keys = {"job store": store.keys.due("demo"), "broker": f"{settings.broker.prefix}{queue_name('demo')}"}
+    store.client.redis.set(keys[failing], "no list")
+    with pytest.raises(StoreUnavailable, match=f"the {failing}"):
+        sweep.once()
+    assert notifier.waiting("other") == 1
+    assert not sweep.signs.waiting
+
+
+def test_notifications_are_taken_to_wait_still_while_a_sweep_cannot_see_them(
     store: Stores, sweep: Sweep, away: Settings, elapse: Elapse
 ) -> None:
-    """A worker that cannot say so is restarted later if it is stuck, and until then nobody takes it for ready."""
     admit(store)
     elapse(MINUTE)
+    sweep.once()
+    sweep.once()
     with pytest.raises(StoreUnavailable, match=r"broker\.url"):
         replace(sweep, notifier=Notifier(celery_app(away))).once()
-    assert sweep.signs.reached > 0
+    assert sweep.signs.waiting
 
 
-def test_a_job_store_that_is_away_has_not_answered(sweep: Sweep, away: Settings) -> None:
+def test_a_job_store_that_is_away_has_not_answered(heartbeat: Heartbeat, away: Settings) -> None:
     absent = Stores(away.redis, away.jobs)
     with pytest.raises(StoreUnavailable, match=r"redis\.url"):
-        replace(sweep, leases=absent.leases).once()
+        replace(heartbeat, presence=Presence(absent.client, SystemClock())).once()
     absent.client.close()
-    assert sweep.signs.reached == 0, "or else a worker without Redis is ready"
+    assert heartbeat.signs.reached == 0, "or else a worker without Redis is ready"
 
 
 def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(
@@ -189,9 +213,7 @@ def test_a_sweep_takes_the_chunks_of_a_dead_process_back_at_once(
     assert store.leases.claim(taken, "another").verdict is Claimed.BUSY
 
 
-def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
-    store: Stores, notifier: Notifier, presence: Presence
-) -> None:
+def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(store: Stores, notifier: Notifier) -> None:
     lost = admit(store)
     store.leases.claim(lost, "dead")
 
@@ -201,9 +223,7 @@ def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
         return name == "dead"
 
     with capture_logs() as logs:
-        Sweep(
-            store.leases, store.workload, notifier, presence, ClockWatch(), (), "me", is_found_by_another_sweep
-        ).once()
+        Sweep(store.leases, store.workload, notifier, (), is_found_by_another_sweep).once()
     assert notifier.waiting("demo") == 0
     assert logs == []
     claim = store.leases.claim(lost, "another")
@@ -211,10 +231,11 @@ def test_of_two_sweeps_that_find_a_dead_process_one_takes_its_chunk_back(
     assert claim.lease.history.deaths == 1
 
 
-def test_a_worker_is_seen_from_its_first_sweep_until_it_signs_off(sweep: Sweep, presence: Presence) -> None:
-    sweep.once()
+def test_a_worker_is_seen_from_its_first_heartbeat_until_it_signs_off(heartbeat: Heartbeat, presence: Presence) -> None:
+    heartbeat.once()
     assert presence.workers().names == ["me"]
-    sweep.sign_off()
+    assert heartbeat.signs.reached > 0, "or else nobody takes it for ready"
+    heartbeat.sign_off()
     assert presence.workers().names == []
 
 

@@ -31,13 +31,13 @@ class Health(Enum):
 class Signs:
     """Signs of life of a worker, in seconds of the monotonic clock: 0 if there was none yet.
 
-    The main loop and the sweep write them, and other threads read them; each is one assignment.
+    The main loop, the heartbeat and the sweep write them, and other threads read them; each is one assignment.
     """
 
     heard: float = 0.0
     """Time of the broker's last response or message to the consumer."""
     reached: float = 0.0
-    """Time of the job store's last response to the sweep."""
+    """Time of the job store's last response to a heartbeat."""
     waiting: bool = False
     """True if the last sweep found notifications still in the queue."""
 
