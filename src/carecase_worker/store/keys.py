@@ -229,6 +229,11 @@ class Keys:
         return f"{self.prefix}progress"
 
     @property
+    def busy(self) -> str:
+        """Key of the databases with jobs that are not final."""
+        return f"{self.prefix}busy"
+
+    @property
     def stats(self) -> str:
         """Key of the total numbers of items, by database and count."""
         return f"{self.prefix}stats"

@@ -32,6 +32,14 @@ class Rewrapping:
         self._jobs = jobs
         self._seals = seals
 
+    def databases(self) -> list[str]:
+        """Return the databases that have, or ever had, jobs in this Redis, whatever a configuration names."""
+        with redis_errors():
+            busy = cast(set[bytes], self._redis.smembers(self._keys.busy))
+        # later than `busy`: a database that is not busy any more has been counted
+        counted = (database for database, _ in self._workload.stats())
+        return sorted({*(name.decode() for name in busy), *counted})
+
     def jobs(self, databases: Iterable[str]) -> Iterator[str]:
         """Yield the jobs of databases that are open or have a stored result; some twice.
 

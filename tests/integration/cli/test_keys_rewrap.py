@@ -31,9 +31,9 @@ def key(name: str, raw: bytes) -> str:
 BOTH = f"{key('new', NEW)},{key('old', OLD)}"
 
 
-def a_final_job(intake: Intake, number: int) -> Job:
+def a_final_job(intake: Intake, number: int, **headers: str) -> Job:
     """A job that is over, of one case, sent with an Idempotency-Key."""
-    job_id = intake.send(a_case(number), **{"Idempotency-Key": f"key {number}"})
+    job_id = intake.send(a_case(number), **{"Idempotency-Key": f"key {number}", **headers})
     job, ref = intake.store.jobs.job(job_id), ChunkRef(job_id, 0)
     packed = pack_done(ChunkOutcomes([number], [CREATED]))
     sealed = Seals({"old": OLD}).opened(job.data_key, job.binding).key.seal(Kind.RESULT, ref, packed)
@@ -87,6 +87,23 @@ def test_after_it_the_old_key_opens_nothing_that_is_wanted(
         assert after.send(a_case(1), **{"Idempotency-Key": "key 1"}) == final.job_id
         assert after.send(a_case(3), **{"Idempotency-Key": "key 3"}) == waiting.job_id
         assert after.store.jobs.job(waiting.job_id).seq == waiting.seq
+
+
+@pytest.mark.parametrize("is_over", [True, False], ids=["final", "open"])
+def test_it_covers_databases_that_only_other_configurations_name(
+    rewrap: Callable[[], Ran], servers: Services, prefix: str, is_over: bool
+) -> None:
+    """As those of other groups of workers; or else their jobs are lost with the old key."""
+    with an_intake(servers.redis_url, prefix, encryption={"keys": key("old", OLD)}) as before:
+        headers = {"vbasoftware-database": "second"}
+        sent = a_final_job(before, 9, **headers).job_id if is_over else before.send(a_case(9), **headers)
+    ran = rewrap()
+    assert (ran.status, ran.out.splitlines()[-2:]) == (
+        0, ["databases with jobs: second", "1 wrapped with the key new, 0 needed no change"],
+    ), ran.err  # fmt: skip
+    with an_intake(servers.redis_url, prefix, encryption={"keys": key("new", NEW)}) as after:
+        job = after.store.jobs.job(sent)
+        assert Seals({"new": NEW}).opened(job.data_key, job.binding).key is not None
 
 
 def test_without_keys_there_is_nothing_to_wrap_with(carecase: Carecase) -> None:

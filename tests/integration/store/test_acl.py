@@ -13,6 +13,7 @@ from tests.services import Services
 from tests.stores import Stores
 
 from carecase_worker.batches.chunking import ChunkRef
+from carecase_worker.batches.encryption import UNSEALED
 from carecase_worker.broker.celery_app import celery_app
 from carecase_worker.broker.notifier import Notifier
 from carecase_worker.clock import SystemClock
@@ -24,6 +25,7 @@ from carecase_worker.store.operations.claims import ChunkResult, Claimed, Comple
 from carecase_worker.store.queries.job_lists import JobFilter, JobLists
 from carecase_worker.store.rate_limit import RateLimiter
 from carecase_worker.store.redis.acl import APP, FLOWER, app_rules, flower_rules
+from carecase_worker.store.rewrapping import Rewrapping
 from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 
@@ -81,6 +83,7 @@ def test_every_operation_works_as_the_service(store: Stores, settings: Settings)
     assert store.jobs.payloads(one.job_id, [0]) == [b"items"]
     assert (store.workload.pace("acl").open_items, store.workload.backlog("acl")) == (0, (0, 0))
     assert store.workload.stats()["acl", "created"] >= 2
+    assert "acl" in Rewrapping(store.client, store.jobs, UNSEALED).databases()
     store.batches.discard(staging)
     assert store.workload.kept("acl")["acl"].jobs >= 1
     assert JobLists(settings.redis).jobs_of("acl", ["acl"], JobFilter(0, 1))[0] >= 1

@@ -74,6 +74,7 @@ ASKED: dict[str, Asked] = {
     "a sign-off": lambda there: there.presence.unseen("w"),
     "workers": lambda there: there.presence.workers(),
     "a test write": lambda there: there.presence.try_write(),
+    "databases to rewrap": lambda there: there.rewrapping.databases(),
     "jobs to rewrap": lambda there: list(there.rewrapping.jobs(["demo"])),
     "its faults": lambda there: redis_faults(there.settings),
     "whether it answers": lambda there: reach(there.settings),

@@ -46,7 +46,10 @@ def keys_new(
 
 
 def keys_rewrap(config: Config = None) -> None:
-    """Wrap the data keys of all jobs with the first of encryption.keys. Exit status 1 if some cannot be opened."""
+    """Wrap the data keys of all jobs with the first of encryption.keys. Exit status 1 if some cannot be opened.
+
+    All jobs are those of this Redis, also of databases that the configuration does not name.
+    """
     settings = settings_nearby(config)
     with noted(sources_nearby(config)):
         keys = settings.encryption.by_id
@@ -54,8 +57,10 @@ def keys_rewrap(config: Config = None) -> None:
             raise SettingsError("encryption.keys: there are none, so no job has a data key")
         client = StoreClient(settings.redis)
         rewrapping = Rewrapping(client, JobStore(client, settings.jobs), Seals(keys))
-        results = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(settings.databases))))
+        databases = rewrapping.databases()
+        results = Counter(map(rewrapping.rewrap, set(rewrapping.jobs(databases))))
     wrapped, fresh = results[Rewrapped.WRAPPED], results[Rewrapped.FRESH]
+    typer.echo(f"databases with jobs: {', '.join(databases) or 'none'}")
     typer.echo(f"{wrapped} wrapped with the key {next(iter(keys))}, {fresh} needed no change")
     if lost := results[Rewrapped.LOST]:
         typer.echo(f"{lost} cannot be opened with the configured keys: keep the old keys")
