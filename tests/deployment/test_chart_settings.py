@@ -74,6 +74,14 @@ def test_intake_and_workers_have_the_webhooks_and_the_workers_alone_sign(tmp_pat
         assert (settings.tracing.endpoint is not None) == (pod.role in ("intake", "worker"))
 
 
+def test_links_in_webhooks_begin_with_the_prefix_of_the_service_too(tmp_path: Path) -> None:
+    """A worker has that setting of the intakes and no other."""
+    for case, prefix in (("production", "/carecase"), ("minimal", None)):
+        for number, pod in enumerate((release := rendered(case)).pods("worker")):
+            intake = loaded(release, pod, tmp_path / f"{case}{number}").intake
+            assert intake.model_dump(exclude_unset=True) == ({"root_path": prefix} if prefix else {})
+
+
 def test_webhooks_secrets_that_take_turns_all_sign(tmp_path: Path) -> None:
     release = rendered("minimal", _WEBHOOK)
     (pod,) = release.pods("worker")

@@ -67,8 +67,12 @@
   "flower" (list "intake" "jwt" "oidc" "audit" "encryption" "delivery" "tracing")
   "migration" (list "intake" "redis" "broker" "jwt" "oidc" "audit" "encryption" "flower" "delivery" "tracing") }}
 {{- $settings := mustMergeOverwrite (deepCopy .root.Values.settings) (deepCopy (default (dict) .overrides)) }}
+{{- $prefix := dig "intake" "root_path" "" $settings }}
 {{- range index $others .role }}
 {{- $settings = omit $settings . }}
+{{- end }}
+{{- if and $prefix (eq .role "worker") }}
+{{- $_ := set $settings "intake" (dict "root_path" $prefix) }} {{- /* the links in its webhooks begin with it */}}
 {{- end }}
 {{- $databases := include "carecase.databasesOf" (dict "root" .root "names" .databases "role" .role) | fromJson }}
 {{- $_ := set $settings "databases" $databases }}
