@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.acceptance.system import run
 from tests.deployment.chart import CASES, Pod, Rendered, rendered
 from tests.deployment.chart_schema import CHART, SCHEMA, named_secrets, secret_names
 from tests.deployment.mounted import mounted
@@ -80,6 +81,18 @@ def test_links_in_webhooks_begin_with_the_prefix_of_the_service_too(tmp_path: Pa
         for number, pod in enumerate((release := rendered(case)).pods("worker")):
             intake = loaded(release, pod, tmp_path / f"{case}{number}").intake
             assert intake.model_dump(exclude_unset=True) == ({"root_path": prefix} if prefix else {})
+
+
+@pytest.mark.parametrize("role", ["intake", "worker"])
+def test_doctor_in_a_pod_finds_nothing_to_fix_in_its_configuration(role: str, tmp_path: Path) -> None:
+    """Redis and the databases are not here, so these lines are all that there may be."""
+    release = rendered("production")
+    pod, *_ = release.pods(role)
+    authority = {"/etc/redis-ca/ca.crt": str(certificates(tmp_path / "pod").ca)}
+    variables = mounted(release, pod, tmp_path / "pod", {}, authority)
+    ran = run("doctor", "--role", role, "--timeout", "1", cwd=tmp_path, variables=variables)
+    found = {line.split()[1].partition(".")[0].rstrip(":") for line in ran.stdout.splitlines() if line[:4] == "fix "}
+    assert found == ({"redis"} if role == "intake" else {"redis", "databases"}), ran.stdout
 
 
 def test_webhooks_secrets_that_take_turns_all_sign(tmp_path: Path) -> None:

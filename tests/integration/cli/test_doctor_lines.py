@@ -122,6 +122,34 @@ def test_what_is_well_and_what_is_not_is_a_line_each(carecase: Carecase, servers
     )
 
 
+@pytest.mark.usefixtures("variables")
+def test_a_role_does_not_lack_what_only_the_other_one_has(
+    carecase: Carecase, servers: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a pod of each: a worker knows no client, and an intake has no password of a database."""
+    rate = "\n[intake]\nrate_per_second = 0\n"
+    (tmp_path / "intake.toml").write_text(CONFIG.replace("sqlite:///d.sqlite", f"sqlite:///{tmp_path}/none/d") + rate)
+    (tmp_path / "worker.toml").write_text(CONFIG.partition("[clients")[0] + rate)
+    carecase("db", "upgrade", "--config", "worker.toml")
+    seen = "ok    workers: 1 were seen within ten seconds"
+    for role, lines in (
+        ("intake", [AUDIT, "hint  intake.rate_per_second: is 0: a single client can take all of the service",
+                    "ok    configuration: 1 database, 1 client, by intake.toml (--config), and 5 variables CARECASE_…",
+                    *about_redis(servers), seen, "0 things to fix, 3 hints."]),
+        ("worker", ["ok    configuration: 1 database, 0 clients, by worker.toml (--config), and 4 variables CARECASE_…",
+                    *about_redis(servers), seen,
+                    "ok    databases.d: sqlite:///d.sqlite is reachable, and its schema fits",
+                    "0 things to fix, 1 hint."]),
+    ):  # fmt: skip
+        if role == "worker":
+            monkeypatch.delenv("CARECASE_JWT_SECRET")
+        with a_worker(servers):
+            alone = carecase("doctor", "--config", f"{role}.toml", "--role", role)
+            as_both = carecase("doctor", "--config", f"{role}.toml")
+        assert (alone.status, lines_of(alone)) == (0, lines)
+        assert as_both.status == 1
+
+
 def test_with_nothing_configured_it_says_what_to_configure(carecase: Carecase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARECASE_REDIS_URL", "redis://127.0.0.1:1/0")
     ran = carecase("doctor")

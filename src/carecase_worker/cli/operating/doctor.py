@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -38,12 +40,25 @@ from carecase_worker.telemetry import configure_logging
 _TIMEOUT = timedelta(seconds=3)
 
 
+class Role(Enum):
+    """The roles whose configuration may stand alone; each lacks parts of the other's."""
+
+    INTAKE = "intake"
+    WORKER = "worker"
+
+
+OneRole = Annotated[
+    Role | None,
+    typer.Option(help="Check the configuration of this role alone, as in its pod; otherwise it is that of both"),
+]
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add the command."""
     app.command()(doctor)
 
 
-def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = None) -> None:
+def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = None, role: OneRole = None) -> None:
     """Check configuration, Redis, databases and workers, and say what to do. Exit status 1 if something must be fixed.
 
     Without a configuration it checks the `carecase up` of the current directory. Each check may take --timeout
@@ -51,7 +66,7 @@ def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = N
     """
     configure_logging(LogSettings(format="console", level="error"))
     counts: Counter[Grade] = Counter()
-    for finding in examine(config, timeout, page):
+    for finding in examine(config, timeout, page, role):
         counts[finding.grade] += 1
         typer.echo(f"{finding.grade.value:<5} {finding.about}: {finding.text}")
     to_fix, hints = counts[Grade.FIX], counts[Grade.HINT]
@@ -60,10 +75,11 @@ def doctor(config: Config = None, timeout: Timeout = 10.0, page: PageAddress = N
     raise typer.Exit(STATUS_FAULT if to_fix else 0)
 
 
-def examine(config: Path | None, seconds: float, page: str | None = None) -> Iterator[Finding]:
+def examine(config: Path | None, seconds: float, page: str | None, role: Role | None) -> Iterator[Finding]:
     """Yield every finding; a failed or late check is one, too. Each check has a timeout of `seconds`.
 
-    `page` is the address of the page for jobs, if the sign-in is to be tried from there.
+    `page` is the address of the page for jobs, if the sign-in is to be tried from there. With a `role`, all that only
+    the other one needs is left out: clients and tokens, or the target databases.
     """
     used = sources_nearby(config)
     try:
@@ -74,15 +90,17 @@ def examine(config: Path | None, seconds: float, page: str | None = None) -> Ite
             yield Finding(Grade.FIX, about, text)
         yield Finding(Grade.HINT, "configuration", f"was read from {used}; the rest is checked once it is right")
         return
-    yield from _configuration(settings, used)
-    yield from _timed("the issuer's keys", tokens, settings, seconds)
-    yield from _timed("oidc", partial(sign_in, page), settings, seconds)
+    yield from _configuration(settings, used, role)
+    if role is not Role.WORKER:
+        yield from _timed("the issuer's keys", tokens, settings, seconds)
+        yield from _timed("oidc", partial(sign_in, page), settings, seconds)
     unreachable = list(_timed("redis", _reach, settings, seconds))
     yield from unreachable
     for about, check in _OF_REDIS.items():
         if not unreachable or (about == "broker" and settings.broker.url is not None):
             yield from _timed(about, check, settings, seconds)
-    for name, tenant in tenants_of(settings.databases).items():
+    opened = {} if role is Role.INTAKE else tenants_of(settings.databases)
+    for name, tenant in opened.items():
         yield from _timed(f"databases.{name}", partial(_database, tenant), settings, seconds)
 
 
@@ -106,24 +124,30 @@ def _reach(settings: Settings) -> Iterator[Finding]:
         yield Finding(Grade.HINT, "redis", f"{skipped} are not checked before that is fixed")
 
 
-def _configuration(settings: Settings, used: str) -> Iterator[Finding]:
+def _configuration(settings: Settings, used: str, role: Role | None) -> Iterator[Finding]:
     if not settings.databases:
         yield Finding(Grade.FIX, "databases", "there are none; configure one as [databases.NAME] with its url")
-    if not settings.clients:
-        yield Finding(Grade.FIX, "clients", "there are none, so nobody can send batches; see carecase keys new NAME")
-    yield from _clients(settings)
+    if role is not Role.WORKER:
+        yield from _clients(settings)
     yield from _sealing(settings.encryption)
+    if role is not Role.WORKER:
+        yield from _intake(settings)
+    amounts = f"{counted(len(settings.databases), 'database')}, {counted(len(settings.clients), 'client')}"
+    yield Finding(Grade.OK, "configuration", f"{amounts}, by {used}")
+
+
+def _intake(settings: Settings) -> Iterator[Finding]:
     if settings.audit.directory is None:
         yield Finding(Grade.HINT, "audit.directory", "is not set: reads and writes of cases are not recorded")
     if fault := descriptors_fault(settings.intake.max_connections, most_descriptors()):
         yield Finding(Grade.HINT, "intake.max_connections", f"carecase intake would not start on this machine: {fault}")
     if not settings.intake.rate_per_second:
         yield Finding(Grade.HINT, "intake.rate_per_second", "is 0: a single client can take all of the service")
-    amounts = f"{counted(len(settings.databases), 'database')}, {counted(len(settings.clients), 'client')}"
-    yield Finding(Grade.OK, "configuration", f"{amounts}, by {used}")
 
 
 def _clients(settings: Settings) -> Iterator[Finding]:
+    if not settings.clients:
+        yield Finding(Grade.FIX, "clients", "there are none, so nobody can send batches; see carecase keys new NAME")
     for name, client in settings.clients.items():
         if not client.databases:
             yield Finding(Grade.FIX, f"clients.{name}", "has no database; list some in its databases")
