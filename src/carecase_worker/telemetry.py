@@ -166,6 +166,11 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
+    def count_from_zero(self, route: str, method: str, statuses: Iterable[int]) -> None:
+        """Show these counts as 0 until there are such responses; to Prometheus, a first value is no rise."""
+        for status in statuses:
+            self._requests.labels(route, method, str(status))
+
     def render(self) -> bytes:
         """Return the metrics in the text format that Prometheus scrapes."""
         return generate_latest(self._registry)

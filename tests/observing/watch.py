@@ -20,7 +20,7 @@ from tests.plain_http import http_get
 from tests.ports import free_port
 
 FACTOR = 60
-BACKLOG = 10
+BACKLOG = 20
 CONFIG = f"""
 [intake]
 rate_per_second = 0

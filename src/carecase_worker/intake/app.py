@@ -11,8 +11,9 @@ from socket import gethostname
 from typing import Annotated, cast
 
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Security
+from fastapi import APIRouter, FastAPI, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
@@ -136,12 +137,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     caller = _caller_by(access_control, in_progress, settings.intake.require_user_agent)
     app = _application(completions, samples.presence, (loop_store, rates), tracer)
-    events = event_routes(JobsEvents(jobs, completions, access_control, streams, settings.intake), caller)
-    for routes in (
+    routers = (
         *(batch_routes(intake, caller), mapping_routes(intake.mappings, caller)),
-        *(events, job_routes(jobs, caller), health_routes(samples, metrics)),
-    ):
-        app.include_router(routes)
+        event_routes(JobsEvents(jobs, completions, access_control, streams, settings.intake), caller),
+        *(job_routes(jobs, caller), health_routes(samples, metrics)),
+    )
+    _add_routes(app, routers, metrics)
     requests = partial(AccessLog, metrics=metrics, new_id=lambda: str(new_id()), quota=shared.quota, tracer=tracer)
     _add_middleware(app, settings.intake, requests)
     _publish(app, settings.intake, settings.oidc)
@@ -200,6 +201,15 @@ def _caller_by(
         return who
 
     return caller
+
+
+def _add_routes(app: FastAPI, routers: Iterable[APIRouter], metrics: Metrics) -> None:
+    """Add the routes. The refusals of batches that an objective counts are there before the first one."""
+    for router in routers:
+        app.include_router(router)
+        for route in router.routes:
+            if isinstance(route, APIRoute) and "PUT" in (route.methods or ()):
+                metrics.count_from_zero(route.path, "PUT", (500, 503))
 
 
 def _add_middleware(app: FastAPI, settings: IntakeSettings, requests: Callable[[ASGIApp], AccessLog]) -> None:

@@ -192,6 +192,17 @@ def test_the_log_has_a_line_for_each_request_with_ids_and_counts_only(intake: In
     assert (line["status"], line["job_id"]) == (500, job_id)
 
 
+def test_refusals_of_batches_are_counted_from_zero(servers: Services) -> None:
+    """Prometheus would take the first value of a series for no rise: all refusals of a short outage."""
+    with an_intake(servers.redis_url, "zero:") as intake, intake.client() as client:
+        lines = client.get("/metrics").text.splitlines()
+    assert [line for line in lines if line.startswith("carecase_http_requests_total")] == [
+        f'carecase_http_requests_total{{method="PUT",route="{route}",status="{status}"}} 0.0'
+        for route in ("/care-plans/{carePlanKey}/cases-batch", "/care-cases-batch")
+        for status in (500, 503)
+    ]
+
+
 def test_the_metrics_count_requests_by_route_method_and_status(servers: Services) -> None:
     began = monotonic()
     with an_intake(servers.redis_url, "metrics:") as intake, intake.client() as client:
