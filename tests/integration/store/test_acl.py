@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -30,6 +31,7 @@ from carecase_worker.store.workers.intervals import Intervals
 from carecase_worker.store.workers.presence import Presence
 
 HOUR = timedelta(hours=1)
+_REDIS_AWAY = Path(__file__).parents[3] / "docs" / "operations" / "redis-away.md"
 
 
 @pytest.fixture
@@ -99,6 +101,12 @@ def test_notifications_notify_as_the_service(settings: Settings) -> None:
     assert notifier.waiting("acl") == 3
 
 
+def test_what_the_page_has_an_operator_run_works_as_the_service(servers: Services) -> None:
+    (line,) = re.findall(r"valkey-cli --user carecase (.+)'", _REDIS_AWAY.read_text())
+    with redis.Redis.from_url(servers.app_redis_url) as service:
+        assert isinstance(service.execute_command(*line.split()), int)
+
+
 REFUSED = r"(?i)no permissions to (run|access)|ACL failure in script"
 """The words of the rules: a server refuses some commands in other words, whatever the rules are."""
 OF_NOBODY = [
@@ -107,7 +115,8 @@ OF_NOBODY = [
     ("REPLICAOF", "h", "1"), ("SCRIPT", "FLUSH"), ("SCAN", "0"), ("RANDOMKEY",), ("FUNCTION", "FLUSH"),
     ("GET", "another:key"), ("EVAL", "return redis.call('GET', 'another:key')", "0"), ("PUBLISH", "another", "x"),
     ("PUBLISH", "b:/0.celery.pidbox", "x"), ("SUBSCRIBE", "b:/0.celery.pidbox"), ("CLIENT", "KILL", "TYPE", "normal"),
-    ("SWAPDB", "0", "1"), ("MIGRATE", "h", "1", "c:x", "0", "1"), ("SAVE",), ("LATENCY", "RESET"),
+    ("SWAPDB", "0", "1"), ("MIGRATE", "h", "1", "c:x", "0", "1"), ("SAVE",), ("BGREWRITEAOF",),
+    ("LATENCY", "RESET"),
 ]  # fmt: skip
 NOT_OF_FLOWER = [
     ("EVAL", "while true do end", "0"), ("EVAL", "return 1", "0"), ("EVAL_RO", "return 1", "0"),
