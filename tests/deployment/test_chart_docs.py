@@ -36,6 +36,20 @@ def test_each_other_example_goes_with_it(number: int) -> None:
     assert render(first, elsewhere, _MORE, other).objects
 
 
+def test_whoever_follows_the_page_to_its_end_lets_prometheus_in() -> None:
+    examples = [yaml.safe_load(block) for block in blocks(_PAGE)]
+    (named,) = [one["networkPolicy"]["intakeFrom"] for one in examples if "intakeFrom" in one.get("networkPolicy", {})]
+    assert "monitoring" in [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in named]
+
+
+@pytest.mark.parametrize("page", [_PAGE, _README], ids=lambda page: page.name)
+def test_helm_waits_longer_than_a_migration_may_take(page: Path) -> None:
+    """Helm's own five minutes would end it as failed."""
+    (minutes,) = re.findall(r"^helm upgrade --install .* --timeout (\d+)m$", page.read_text(), re.MULTILINE)
+    migration = yaml.safe_load((CHART / "values.yaml").read_text())["migration"]
+    assert int(minutes) * 60 > migration["deadlineSeconds"]
+
+
 def test_the_table_of_secrets_is_that_of_the_pods() -> None:
     release = render(yaml.safe_load(blocks(_PAGE)[0]))
     rows = dict(re.findall(r"^\| (intake|flower) \| (.*?) \|", _PAGE.read_text(), re.MULTILINE))

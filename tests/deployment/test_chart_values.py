@@ -196,6 +196,12 @@ def test_the_notes_say_what_comes_next_and_what_to_think_about() -> None:
     assert "token new" not in rendered("rabbitmq-jwks").notes, "the issuer makes tokens"
 
 
+@pytest.mark.parametrize(("peers", "warns"), [(0, False), (1, True), (2, False)])
+def test_the_notes_warn_of_a_policy_that_may_shut_prometheus_out(peers: int, warns: bool) -> None:
+    policy = f"networkPolicy: {{intakeFrom: {[{'podSelector': {}}] * peers}}}"
+    assert ("Prometheus is shut out" in rendered("production", policy).notes) is warns
+
+
 def test_the_chart_has_the_services_version(tmp_path: Path) -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["appVersion"] == VERSION
