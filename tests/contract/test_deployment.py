@@ -162,6 +162,15 @@ def test_what_serves_comes_back_and_a_command_that_has_ended_does_not() -> None:
     assert all(COMPOSE["services"][name]["init"] for name in OURS), "else SIGTERM during a start is not heard"
 
 
+def test_the_number_of_workers_is_in_env_and_no_page_has_it_given_to_one_up_alone() -> None:
+    """With `up --scale`, the next `up` without it, as for an upgrade, would stop all but one."""
+    assert COMPOSE["services"]["worker"]["scale"] == 1
+    assert "scale: ${WORKERS:-1}" in TEXT
+    assert "# WORKERS=1\n" in EXAMPLE
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    assert [page.name for page in pages if "docker compose up --detach --scale" in page.read_text()] == []
+
+
 def test_a_server_may_load_its_data_for_five_minutes_before_it_counts_as_unhealthy() -> None:
     for name in ("redis", "postgres"):
         assert COMPOSE["services"][name]["healthcheck"]["start_period"] == "300s"
