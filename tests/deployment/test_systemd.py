@@ -156,6 +156,32 @@ def test_any_other_secret_reaches_a_unit_by_a_drop_in_as_the_page_shows(tmp_path
     assert read.webhooks["crm"].signing_secrets == (f"whsec_{_VALUE}",)
 
 
+def test_an_upgrade_leaves_what_runs_alone_and_restarts_nothing_once_a_line_fails() -> None:
+    *steps, restarts = _upgrade().splitlines()[1:]
+    assert all(step.endswith(" &&") for step in steps)
+    assert "systemctl start carecase-migrate &&" in steps
+    assert "systemctl daemon-reload &&" in steps
+    assert restarts.startswith("for unit in carecase-worker@1")
+    assert "/opt/carecase/bin/pip" not in _PAGE.read_text()
+
+
+def test_an_upgrade_installs_every_unit_and_leaves_what_was_edited(tmp_path: Path) -> None:
+    place = tmp_path / "system"
+    shutil.copytree(UNITS, place)
+    names = [path.relative_to(UNITS) for path in UNITS.rglob("*") if path.is_file() and path.name != "sysusers.conf"]
+    for name in names:
+        (place / name).write_text("edited")
+    copies = [line.removesuffix(" &&") for line in _upgrade().splitlines() if line.startswith("cp ")]
+    script = "\n".join(copies).replace("/etc/systemd/system", str(place))
+    subprocess.run(["sh", "-ec", script], cwd=ROOT, check=True)
+    assert {name.name for name in names if (place / name).read_text() == "edited"} == {"databases.conf"}
+
+
+def _upgrade() -> str:
+    """The lines of the page's upgrade."""
+    return re.findall(r"```sh\n(.*?)```", _PAGE.read_text(), re.DOTALL)[-1]
+
+
 @pytest.mark.parametrize("unit", SECRETS)
 def test_every_command_exists(unit: str) -> None:
     for command in lines(unit, "ExecStart"):
