@@ -52,6 +52,16 @@ class Visitor:
         self.choose_target(database, care_plan)
         self.page.locator("#file").set_input_files(file)
 
+    def choose_by_hand(self, opener: Locator, file: Path) -> None:
+        """Choose a file in the browser's own dialog; it may keep it from the page, which Playwright always tells."""
+        with self.page.expect_file_chooser():
+            opener.click()
+        field = opener.evaluate_handle("opener => opener.control ?? opener")
+        field.evaluate("field => { window.chosenBy = field; }")
+        devtools = self.devtools()
+        found = devtools.send("Runtime.evaluate", {"expression": "chosenBy"})["result"]["objectId"]
+        devtools.send("DOM.setFileInputFiles", {"objectId": found, "files": [str(file)]})
+
     def choose_target(self, database: str = "demo", care_plan: str = "") -> None:
         """Go to the view that sends; the one before has a field of the same name, so it is awaited."""
         self.page.get_by_role("navigation", name="Main").get_by_role("link", name="Send a file").click()

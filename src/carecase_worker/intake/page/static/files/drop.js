@@ -3,6 +3,11 @@
 import { element, setText } from "../dom.js";
 import { bytes } from "../format.js";
 
+/** Have a field report a file that is chosen once more, as after it was corrected: browsers report another choice only. */
+export function canBeChosenAgain(input) {
+  input.addEventListener("click", () => void (input.value = ""));
+}
+
 /** Make the place; `onFile` is given each file that is chosen. */
 export function dropPlace(onFile) {
   const input = element("input", { type: "file", id: "file", class: "spoken", "aria-describedby": "file-hint",
@@ -21,6 +26,7 @@ export function dropPlace(onFile) {
     setText(text, `${bytes(file.size)} · choose another one`);
     onFile(file);
   }
+  canBeChosenAgain(input);
   input.addEventListener("change", () => take(input.files[0]));
   for (const event of ["dragenter", "dragover"]) {
     label.addEventListener(event, (dragged) => {

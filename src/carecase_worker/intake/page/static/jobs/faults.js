@@ -2,6 +2,7 @@
 
 import { element, setText } from "../dom.js";
 import { FileFault } from "../faults.js";
+import { canBeChosenAgain } from "../files/drop.js";
 import { canSplit, formatOf, mapped } from "../files/formats.js";
 import { mappingChoice } from "../files/mapping.js";
 import { counted, number, shortId } from "../format.js";
@@ -54,7 +55,7 @@ export function faultsPart({ api, job, source, signal, onGroups }) {
 }
 
 function downloadPart({ api, job, source, signal }) {
-  let chosen = source;
+  let [chosen, taken] = [source, null];
   const notices = noticePlace();
   const as = element("select", { id: "download-as" },
     element("option", { value: "ndjson" }, "NDJSON, a case a line"), element("option", { value: "csv" }));
@@ -75,10 +76,10 @@ function downloadPart({ api, job, source, signal }) {
     notices.clear();
     chosen = null;
     try {
-      const plain = file.files[0] ? await formatOf(file.files[0]) : null;
+      const plain = taken ? await formatOf(taken) : null;
       const format = plain && mapped(plain, await mapping.offer(plain));
       if (format && !canSplit(format)) throw new FileFault(UNSPLIT[format.charset] ?? "This browser cannot unpack .zst. Choose the file unpacked, or as .gz.");
-      if (format) chosen = { file: file.files[0], format };
+      if (format) chosen = { file: taken, format };
     } catch (fault) {
       chosen = null;
       showFault(notices, fault, null);
@@ -100,7 +101,11 @@ function downloadPart({ api, job, source, signal }) {
   }
 
   if (chosen && !canSplit(chosen.format)) chosen = null;
-  file.addEventListener("change", choose);
+  canBeChosenAgain(file);
+  file.addEventListener("change", () => {
+    taken = file.files[0] ?? null;
+    choose();
+  });
   mapping.onChange(choose);
   as.addEventListener("change", describe);
   button.addEventListener("click", download);
