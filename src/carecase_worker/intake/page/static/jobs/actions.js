@@ -3,11 +3,12 @@
 import { confirmed } from "../dialog.js";
 import { element, setText } from "../dom.js";
 import { counted, number } from "../format.js";
-import { showFault } from "../notice.js";
+import { noticePlace, showFault } from "../notice.js";
 import { isFinal } from "./states.js";
 
 /** Make the buttons; `update` shows those that a job, and the groups of its faults, allow. */
-export function actions({ api, notices, onJob }) {
+export function actions({ api, onJob }) {
+  const notices = noticePlace(); // of their own: what is shown of the job's state goes with the next event
   const cancel = element("button", { type: "button", class: "danger", hidden: true }, "Cancel what is left");
   const retry = element("button", { type: "button", hidden: true });
   let [job, again] = [null, 0];
@@ -15,6 +16,7 @@ export function actions({ api, notices, onJob }) {
   async function act(button, question, call) {
     if (!(await confirmed(question()))) return;
     button.disabled = true;
+    notices.clear();
     try {
       onJob(await call(job.jobId));
     } catch (fault) {
@@ -35,7 +37,7 @@ export function actions({ api, notices, onJob }) {
   }), (id) => api.retry(id)));
 
   return {
-    node: element("div", { class: "row actions" }, cancel, retry),
+    node: element("div", { class: "actions" }, element("div", { class: "row" }, cancel, retry), notices.node),
     update(latest, groups) {
       job = latest;
       again = groups?.whole && groups.retryable + job.cancelled ? job.total : (groups?.retryable ?? 0) + job.cancelled;
