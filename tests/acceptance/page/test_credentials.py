@@ -21,6 +21,27 @@ def test_a_token_may_be_given_with_its_scheme(visit: Visit) -> None:
     replace(visitor, api_key=f" {visitor.api_key} ", bearer=f"Bearer {visitor.bearer}").sign_in()
 
 
+@pytest.mark.parametrize("stray", ["\u200b", "…", "”"], ids=["invisible", "dots", "a curly quote"])
+@pytest.mark.parametrize("label", ["API key", "Bearer token"])
+def test_a_character_that_cannot_be_sent_is_refused_where_it_was_pasted(visit: Visit, label: str, stray: str) -> None:
+    visitor = visit()
+    page, asked = visitor.page, list[str]()
+    visitor.open()
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_label("API key").fill(visitor.api_key)
+    page.get_by_label("Bearer token").fill(visitor.bearer)
+    field, button = page.get_by_label(label), page.get_by_role("button", name="Sign in")
+    right = field.input_value()
+    field.fill(right + stray)
+    button.click()
+    expect(field).to_be_focused()
+    assert "a character that cannot be sent" in field.evaluate("field => field.validationMessage")
+    assert asked == []
+    field.fill(right)
+    button.click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("left_s", "words"), [(301, ""), (299, "Your token ends in 5 min."), (61, "Your token ends in 2 min.")]
 )

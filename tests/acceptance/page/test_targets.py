@@ -39,3 +39,18 @@ def test_a_file_that_is_sent_once_more_goes_to_the_same_target(visit: Visit, fir
     visitor.send()
     expect(visitor.count("Updated")).to_have_text("1")
     expect(page.locator(".details")).to_contain_text("demo_sqlite")
+
+
+def test_a_database_with_a_character_that_cannot_be_sent_is_refused_where_it_was_pasted(
+    visit: Visit, first_key: int, tmp_path: Path
+) -> None:
+    visitor = visit()
+    visitor.sign_in()
+    visitor.choose(cases_file(tmp_path, first_key), "demo\u200b")
+    visitor.check()
+    database = visitor.page.get_by_label("Database")
+    expect(database).to_be_focused()
+    assert "a character that cannot be sent" in database.evaluate("field => field.validationMessage")
+    database.fill("demo")
+    visitor.check()
+    expect(visitor.page.get_by_text("All 1 item keep the rules.")).to_be_visible()

@@ -35,6 +35,11 @@ export class Fault extends Error {
 /** A file that cannot be read or understood. */
 export class FileFault extends Error {}
 
+/** Return what is wrong with a text that goes in a header, as browsers send only the visible characters of ASCII; "" if nothing is. */
+export function unsendable(text) {
+  return /[^\x20-\x7e]/.test(text) ? "It has a character that cannot be sent, maybe an invisible one or a curly quote. Type it, or copy it anew." : "";
+}
+
 function parsed(text) {
   try {
     return JSON.parse(text) ?? {};

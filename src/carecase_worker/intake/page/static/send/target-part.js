@@ -1,6 +1,7 @@
 /** The target of a file: database, care plan, and if all items are applied or none. */
 
 import { element, fill } from "../dom.js";
+import { unsendable } from "../faults.js";
 
 const INT32 = /^-?(0|[1-9]\d{0,9})$/;
 
@@ -33,6 +34,7 @@ export function targetPart(api, signal) {
       const plan = carePlan.value.trim();
       const isPlan = !plan || (INT32.test(plan) && Number(plan) === (Number(plan) | 0));
       carePlan.setCustomValidity(isPlan ? "" : "A care plan's key is a whole number, as 5. Leave it out if the cases name theirs.");
+      database.setCustomValidity(unsendable(database.value.trim()));
       if (!node.reportValidity()) return null;
       return { database: database.value.trim(), carePlan: plan ? Number(plan) : null, strict: strict.checked };
     },
@@ -43,7 +45,7 @@ export function targetPart(api, signal) {
     onChange(changed) {
       for (const field of [database, carePlan, strict]) {
         field.addEventListener("change", () => {
-          carePlan.setCustomValidity("");
+          for (const text of [database, carePlan]) text.setCustomValidity("");
           changed();
         });
       }

@@ -1,6 +1,7 @@
 /** The view that asks for credentials. */
 
 import { element, setText } from "../dom.js";
+import { unsendable } from "../faults.js";
 import { noticePlace, showFault } from "../notice.js";
 import { patiently } from "../pauses.js";
 
@@ -18,6 +19,8 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
   const takesToken = () => !byToken || byToken.open;
   function describe() {
     token.input.required = takesToken() && !either;
+    apiKey.input.setCustomValidity(unsendable(apiKey.value));
+    token.input.setCustomValidity(takesToken() ? unsendable(token.value) : "");
     setText(button, takesToken() ? "Sign in" : `Sign in with ${signIn.host}`);
   }
   async function enter(event) {
@@ -63,7 +66,7 @@ export function signInView({ api, session, settings, signIn }, reason, signal) {
     element("h1", { tabindex: -1 }, "Sign in"),
     element("p", { class: "lead" }, "See how your batches go, mend what failed, and send files."),
     notices.node,
-    element("form", { on: { submit: enter } },
+    element("form", { on: { submit: enter, input: describe } },
       either && !signIn && element("p", {}, "One of the two is enough."), apiKey.node, byToken ?? token.node, button),
     element("p", { class: "small" },
       "What signs you in stays in the memory of this page and nowhere else: a reload, or closing the tab, signs you out."));
