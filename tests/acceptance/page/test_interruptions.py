@@ -10,7 +10,6 @@ from tests.acceptance.system import System, eventually
 from tests.builders import a_case
 from tests.pausing import paused_workers
 
-SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 100_000}
 AN_HOUR_LATER = """() => {
     window.usual = XMLHttpRequest.prototype.getResponseHeader;
     XMLHttpRequest.prototype.getResponseHeader = function (name) {
@@ -32,13 +31,9 @@ def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped
     visitor = visit()
     page = visitor.page
     visitor.sign_in()
-    visitor.devtools().send("Network.emulateNetworkConditions", SLOW)
     file = cases_file(tmp_path, first_key, 4000, note="x" * 200)
-    visitor.choose(file)
-    visitor.skip_check()
-    visitor.send()
+    visitor.begin_slowly(file)
     bar = page.get_by_role("progressbar", name="Bytes sent")
-    expect(page.get_by_text("KiB of 1.1 MiB")).to_be_visible()
     eventually(lambda: 0 < float(bar.get_attribute("value") or bar.evaluate("bar => bar.value")) < file.stat().st_size)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Stopped.")).to_be_visible()
@@ -272,10 +267,6 @@ def test_whoever_signs_out_while_a_file_is_sent_stops_it(visit: Visit, first_key
     visitor = visit()
     page = visitor.page
     visitor.sign_in()
-    visitor.devtools().send("Network.emulateNetworkConditions", SLOW)
-    visitor.choose(cases_file(tmp_path, first_key, 4000, note="x" * 200))
-    visitor.skip_check()
-    visitor.send()
-    expect(page.get_by_text("KiB of 1.1 MiB")).to_be_visible()
+    visitor.begin_slowly(cases_file(tmp_path, first_key, 4000, note="x" * 200))
     with page.expect_event("requestfailed", lambda request: request.method == "PUT"):
         page.get_by_role("button", name="Sign out").click()

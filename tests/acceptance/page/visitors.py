@@ -11,6 +11,7 @@ from tests.builders import a_case
 
 expect.set_options(timeout=60_000)
 
+_SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 100_000}
 _AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -72,6 +73,16 @@ class Visitor:
     def choose_once_more(self, job: str) -> None:
         """Go to the view that sends the file of a job as a new batch."""
         self.page.evaluate("job => { location.hash = `#/send?again=${job}`; }", job)
+
+    def begin_slowly(self, file: Path) -> CDPSession:
+        """Send a file of 1.1 MiB over a slow network, as far as it has begun; without what is returned it is fast."""
+        devtools = self.devtools()
+        devtools.send("Network.emulateNetworkConditions", _SLOW)
+        self.choose(file)
+        self.skip_check()
+        self.send()
+        expect(self.page.get_by_text("KiB of 1.1 MiB")).to_be_visible()
+        return devtools
 
     def skip_check(self) -> None:
         self.page.get_by_role("button", name="Go on without a check").click()

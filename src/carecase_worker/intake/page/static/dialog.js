@@ -2,8 +2,8 @@
 
 import { element } from "./dom.js";
 
-/** Ask, and return true if the answer is yes. The focus begins on no. */
-export function confirmed({ title, text, yes, no = "Go back" }) {
+/** Ask, and return true if the answer is yes; it is no once `signal` is aborted. The focus begins on no. */
+export function confirmed({ title, text, yes, no = "Go back" }, signal) {
   const question = element("p", { id: "question-text" }, text);
   const accept = element("button", { type: "submit", value: "yes", class: "danger" }, yes);
   const refuse = element("button", { type: "submit", value: "no", autofocus: true }, no);
@@ -12,6 +12,7 @@ export function confirmed({ title, text, yes, no = "Go back" }) {
   const dialog = element("dialog", { "aria-labelledby": "question", "aria-describedby": "question-text" }, form);
   document.body.append(dialog);
   dialog.showModal();
+  signal.addEventListener("abort", () => dialog.close());
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();

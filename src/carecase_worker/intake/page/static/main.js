@@ -1,6 +1,7 @@
 /** The page: a session, a view for each address, and what stands around it. */
 
 import { Api } from "./api.js";
+import { confirmed } from "./dialog.js";
 import { element, fill, setText } from "./dom.js";
 import { signedInAgain } from "./oidc/again.js";
 import { SignIn } from "./oidc/sign-in.js";
@@ -31,16 +32,20 @@ const context = {
   signIn,
   /** Files that were sent since the page was loaded, by the ids of their jobs. */
   sent: new Map(),
+  /** Uploads of the view that is shown: they end with it. */
+  uploads: new Set(),
   announce: (text) => void (announcements.textContent = text),
 };
 const ends = element("span", { class: "ends", role: "status" });
 const renew = element("button", { type: "button", hidden: true, on: { click: () => session.renew() } }, "Sign in again");
-let shown = new AbortController();
+let [shown, address, isAsking] = [new AbortController(), location.hash, false];
 
 /** Show the view of the address; of nobody, the one that asks for credentials. */
 function show(reason = "", isFirst = false) {
   shown.abort();
   shown = new AbortController();
+  address = location.hash;
+  context.uploads.clear();
   const route = routeOf(location.hash);
   const view = session.isOpen ? VIEWS.find(({ name, matches }) => name === route.name && matches(route)) : null;
   document.title = `${session.isOpen ? (view?.title ?? "Nothing here") : "Sign in"} · ${TITLE}`;
@@ -53,6 +58,20 @@ function show(reason = "", isFirst = false) {
     fill(main, view ? view.make(context, route, shown.signal) : nothingHere());
   }
   if (!isFirst) main.querySelector("h1")?.focus();
+}
+
+/** Show the view of another address; before an upload is lost by that, ask. */
+async function go() {
+  if (!context.uploads.size) return show();
+  if (isAsking) return;
+  isAsking = true;
+  const { signal } = shown;
+  const isLeft = await confirmed({
+    title: "Stop sending the file?", text: "It has not arrived yet. Whoever leaves this view stops it.", yes: "Stop sending", no: "Go on sending",
+  }, signal);
+  isAsking = false;
+  if (isLeft) show();
+  else if (!signal.aborted) history.replaceState(null, "", address);
 }
 
 function header(route) {
@@ -97,7 +116,10 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 // a file that misses its place would be opened instead of this page
 for (const event of ["dragover", "drop"]) window.addEventListener(event, (dragged) => dragged.preventDefault());
-window.addEventListener("hashchange", () => show());
+window.addEventListener("hashchange", go);
+window.addEventListener("beforeunload", (event) => {
+  if (context.uploads.size) event.preventDefault();
+});
 session.addEventListener("change", ({ detail }) => show(detail));
 session.addEventListener("renewed", showEnd);
 setInterval(showEnd, LOOK_MS);

@@ -20,7 +20,7 @@ export function dropPlace(onFile) {
 
   let taken = null;
   function take(file) {
-    if (!file) return;
+    if (!file || input.disabled) return;
     taken = file;
     setText(name, file.name);
     setText(text, `${bytes(file.size)} · choose another one`);
@@ -42,6 +42,9 @@ export function dropPlace(onFile) {
   return {
     node,
     take,
+    hold(isHeld) {
+      input.disabled = isHeld;
+    },
     get file() {
       return taken;
     },

@@ -42,6 +42,9 @@ export function mappingChoice(api, signal) {
     set(name) {
       wanted = name ?? "";
     },
+    hold(isHeld) {
+      select.disabled = isHeld;
+    },
     onChange(changed) {
       select.addEventListener("change", changed);
     },

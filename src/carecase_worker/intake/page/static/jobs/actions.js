@@ -7,14 +7,14 @@ import { noticePlace, showFault } from "../notice.js";
 import { isFinal } from "./states.js";
 
 /** Make the buttons; `update` shows those that a job, and the groups of its faults, allow. */
-export function actions({ api, onJob }) {
+export function actions({ api, signal, onJob }) {
   const notices = noticePlace(); // of their own: what is shown of the job's state goes with the next event
   const cancel = element("button", { type: "button", class: "danger", hidden: true }, "Cancel what is left");
   const retry = element("button", { type: "button", hidden: true });
   let [job, again] = [null, 0];
 
   async function act(button, question, call) {
-    if (!(await confirmed(question()))) return;
+    if (!(await confirmed(question(), signal))) return;
     button.disabled = true;
     notices.clear();
     try {

@@ -8,8 +8,8 @@ import { step } from "./step.js";
 import { uploading } from "./uploading.js";
 
 /** Make the step; it is hidden until `show` gets what the check found. */
-export function sendPart({ api, sent, announce }, { file, format, isAgain, signal }) {
-  const upload = uploading(api, { file, format, signal });
+export function sendPart({ api, sent, announce }, { file, format, isAgain, signal, onUpload }) {
+  const upload = uploading(api, { file, format, signal, onUpload });
   const button = element("button", { type: "button", on: { click: send } });
   const node = step(5, "Send it", element("p", { class: "small" }, isAgain
     ? "It is sent as a new batch, though it was accepted before: its cases are applied once more."

@@ -41,6 +41,10 @@ export function targetPart(api, signal) {
     set(target) {
       [database.value, carePlan.value, strict.checked] = [target.database, target.carePlan ?? "", target.strict];
     },
+    /** Have the fields be as they are, or let them be changed again. */
+    hold(isHeld) {
+      for (const field of [database, carePlan, strict]) field.disabled = isHeld;
+    },
     /** Call back when the target is another one. */
     onChange(changed) {
       for (const field of [database, carePlan, strict]) {

@@ -11,8 +11,8 @@ import { step } from "./step.js";
 import { uploading } from "./uploading.js";
 
 /** Make the step; it is hidden until `show`. `onTried` is called once it is known what would become of the file. */
-export function tryPart({ api, sent, announce }, { file, format, signal, onTried }) {
-  const upload = uploading(api, { file, format, signal });
+export function tryPart({ api, sent, announce }, { file, format, signal, onUpload, onTried }) {
+  const upload = uploading(api, { file, format, signal, onUpload });
   const button = element("button", { type: "button", class: "primary", on: { click: run } }, "Try against the database");
   const verdict = element("p", { class: "lead", role: "status" });
   const shown = wouldBePart();

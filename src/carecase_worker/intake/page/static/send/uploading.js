@@ -6,8 +6,8 @@ import { sent as sendFile } from "../files/send.js";
 import { bytes } from "../format.js";
 import { noticePlace, showFault } from "../notice.js";
 
-/** Make the upload. `notices` is where faults are shown, `status` where it says how far it is. */
-export function uploading(api, { file, format, signal }) {
+/** Make the upload. `notices` is where faults are shown, `status` where it says how far it is; `onUpload` is told when it begins and ends. */
+export function uploading(api, { file, format, signal, onUpload }) {
   const notices = noticePlace();
   const bar = element("progress", { max: file.size, value: 0, hidden: true, "aria-label": "Bytes sent" });
   const status = element("p", { class: "small", role: "status" });
@@ -43,8 +43,10 @@ export function uploading(api, { file, format, signal }) {
       const left = AbortSignal.any([signal, own.signal]);
       stop.onclick = () => own.abort();
       running(true);
+      onUpload(own, true);
       try {
-        await onJob(await delivered(target, { keyFor, dryRun, left }), left);
+        const job = await delivered(target, { keyFor, dryRun, left }).finally(() => onUpload(own, false));
+        await onJob(job, left);
         return true;
       } catch (fault) {
         if (signal.aborted) return false;

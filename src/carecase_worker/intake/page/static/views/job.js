@@ -44,7 +44,7 @@ export function jobView({ api, sent, announce }, { rest: [id] }, signal) {
     return true;
   }
   function begin(job) {
-    const made = { progress: progress(), details: details(), actions: actions({ api, onJob: goOn }) };
+    const made = { progress: progress(), details: details(), actions: actions({ api, signal, onJob: goOn }) };
     content.replaceChildren(made.progress.node, made.actions.node, made.details.node);
     if (job.dryRun) showWouldBe(made.progress.node);
     return made;

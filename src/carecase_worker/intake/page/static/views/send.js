@@ -22,6 +22,12 @@ export function sendView(context, { query }, signal) {
   const again = context.sent.get(query.get("again"));
   let [work, isBegun] = [null, false];
 
+  /** Note an upload that begins or ends: while one runs, nothing can be chosen that would make it another. */
+  function onUpload(upload, isRunning) {
+    context.uploads[isRunning ? "add" : "delete"](upload);
+    for (const part of [target, mapping, drop]) part.hold(context.uploads.size > 0);
+  }
+
   /** Begin anew with a file, or with another target or mapping for it. */
   async function begin(file) {
     work?.abort();
@@ -35,8 +41,8 @@ export function sendView(context, { query }, signal) {
       const format = mapped(plain, await mapping.offer(plain, (fault, seconds) => showFault(notices, fault, seconds)));
       stop.throwIfAborted();
       notices.clear();
-      const send = sendPart(context, { file, format, target, isAgain: file === again?.file, signal: stop });
-      const trial = tryPart(context, { file, format, signal: stop, onTried: send.offer });
+      const send = sendPart(context, { file, format, target, isAgain: file === again?.file, signal: stop, onUpload });
+      const trial = tryPart(context, { file, format, signal: stop, onUpload, onTried: send.offer });
       const onBegun = () => void (isBegun = true);
       function onChecked(to, found) {
         send.show(to, found);
