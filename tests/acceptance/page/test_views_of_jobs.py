@@ -1,9 +1,10 @@
 """The page for jobs: pages of the list are turned one by one, and a job is shown as it is, without its outcomes."""
 
 import re
+from contextlib import ExitStack
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.system import System
 from tests.builders import a_case
@@ -52,3 +53,21 @@ def test_a_job_is_watched_without_its_outcomes(visit: Visit, system: System, fir
     watching = [url for url in asked if f"/jobs/{job}/events" in url]
     assert watching
     assert [url for url in watching if "outcomes=false" not in url] == []
+
+
+def test_a_job_that_ends_while_the_list_is_read_is_shown_as_ended(visit: Visit, system: System, first_key: int) -> None:
+    visitor = visit()
+    with ExitStack() as paused:
+        paused.enter_context(paused_workers(system))
+        job = system.send([a_case(first_key)])
+
+        def come_late(route: Route) -> None:
+            read = route.fetch()
+            paused.close()
+            system.final(job)
+            route.fulfill(response=read)
+
+        visitor.page.route("**/jobs?*pageSize=25*", come_late, times=1)
+        visitor.sign_in()
+        line = visitor.page.get_by_role("listitem").filter(has_text=job[-8:])
+        expect(line).to_contain_text("Completed")

@@ -44,6 +44,7 @@ export function jobsView({ api }, { query }, signal) {
   watch({
     read: (left) => api.jobs(wanted, left),
     events: (left) => api.events(null, left),
+    fromNowOn: true,
     everyS: POLL_S,
     signal,
     onValue: (value) => void show(value),
