@@ -35,6 +35,8 @@ class Faults:
     """Members of the configuration document, likewise."""
     tokens: dict[str, Any] = field(default_factory=dict)
     """Members of the token response, likewise."""
+    renewal: tuple[int, str] | None = None
+    """Status and error code with which it refuses to renew; it uses no refresh token up for that."""
     origin: str = "*"
     """The origin from which browsers may ask."""
     statuses: dict[str, int] = field(default_factory=dict)
@@ -173,11 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
             case "/authorize":
                 self._redirect(f"{query['redirect_uri']}?{urlencode(self._answer(query, form))}")
             case "/token":
-                response = self.issuer.granted(form)
-                self._json(200, response) if isinstance(response, dict) else self._json(400, {"error": response})
+                status, response = self._granted(form)
+                self._json(status, response if isinstance(response, dict) else {"error": response})
             case "/revoke":
                 self.issuer.revoked.append(self.issuer.refresh_tokens.pop(form["token"]))
                 self._json(200, {})
+
+    def _granted(self, form: dict[str, str]) -> tuple[int, dict[str, Any] | str]:
+        if self.issuer.faults.renewal and form.get("grant_type") == "refresh_token":
+            return self.issuer.faults.renewal
+        response = self.issuer.granted(form)
+        return (200 if isinstance(response, dict) else 400), response
 
     def _asked(self) -> tuple[str, dict[str, str]]:
         url = urlsplit(self.path)

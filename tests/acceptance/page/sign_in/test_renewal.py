@@ -86,6 +86,39 @@ def test_a_refresh_token_that_is_refused_leads_to_the_question_and_that_to_the_s
     expect(signed_out).to_be_focused()
 
 
+@pytest.mark.parametrize("error", ["interaction_required", "login_required", "consent_required"])
+def test_a_provider_that_wants_to_see_them_leads_to_the_question(
+    come: Callable[..., Visitor], issuer: Issuer, error: str
+) -> None:
+    issuer.lifetime_s = 1
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    issuer.faults.renewal = (400, error)
+    dialog = visitor.page.get_by_role("dialog", name="Sign in again")
+    asked_until(visitor, dialog)
+    issuer.lifetime_s = 3600
+    sign_in(visitor)
+    expect(dialog).to_be_hidden()
+    is_in(visitor)
+
+
+@pytest.mark.parametrize("refusal", [(400, "temporarily_unavailable"), (429, "slow_down")])
+def test_a_provider_that_is_busy_is_asked_again_later(
+    come: Callable[..., Visitor], issuer: Issuer, refusal: tuple[int, str]
+) -> None:
+    issuer.lifetime_s = 1
+    visitor = come()
+    sign_in(visitor)
+    is_in(visitor)
+    issuer.faults.renewal = refusal
+    busy = visitor.page.get_by_text("The page tries again in").first
+    asked_until(visitor, busy)
+    issuer.lifetime_s, issuer.faults.renewal = 3600, None
+    expect(busy).to_be_hidden()
+    is_in(visitor)
+
+
 def test_while_the_provider_is_away_a_token_that_has_ended_is_shown_and_renewed_later(
     come: Callable[..., Visitor], issuer: Issuer
 ) -> None:

@@ -1,6 +1,8 @@
 /** Faults of a sign-in, in words that say what to do next. */
 
 const TELL = "tell the operator of the service";
+/** Errors by which providers want somebody to sign in again (RFC 6749, 5.2; OpenID Connect Core, 3.1.2.6; Entra gives these to a refresh, too). */
+const ENDED = new Set(["invalid_grant", "interaction_required", "login_required", "consent_required"]);
 const WORD = /^[\w.-]{1,60}$/;
 
 /** A sign-in that failed. `passes` is true if the same may succeed later, `isRefused` if the provider wants a new one. */
@@ -35,7 +37,7 @@ export class SignInFault extends Error {
 
   /** The provider refused to give a token (RFC 6749, 5.2). */
   static noToken(host, error) {
-    if (error === "invalid_grant") return new SignInFault("This sign-in has ended, or was used before. Sign in again.", { isRefused: true });
+    if (ENDED.has(error)) return new SignInFault("This sign-in has ended, or was used before. Sign in again.", { isRefused: true });
     return new SignInFault(`${host} gave no token${named(error)}. Sign in again; if it stays so, ${TELL}.`);
   }
 

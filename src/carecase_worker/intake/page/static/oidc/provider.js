@@ -36,7 +36,7 @@ export class Provider {
   async token(parameters) {
     const body = new URLSearchParams({ ...parameters, client_id: this.clientId });
     const { status, json } = await fetchedJson(this.host, this.endpoints.token, { method: "POST", body });
-    if (status >= 500) throw SignInFault.away(this.host);
+    if (status >= 500 || status === 429 || json.error === "temporarily_unavailable") throw SignInFault.away(this.host);
     if (status !== 200 || typeof json.access_token !== "string") throw SignInFault.noToken(this.host, json.error);
     return json;
   }
