@@ -179,7 +179,8 @@ def test_an_upgrade_installs_every_unit_and_leaves_what_was_edited(tmp_path: Pat
 
 def _upgrade() -> str:
     """The lines of the page's upgrade."""
-    return re.findall(r"```sh\n(.*?)```", _PAGE.read_text(), re.DOTALL)[-1]
+    lines: str = re.findall(r"```sh\n(.*?)```", _PAGE.read_text(), re.DOTALL)[-1]
+    return lines
 
 
 @pytest.mark.parametrize("unit", SECRETS)

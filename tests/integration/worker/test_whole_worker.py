@@ -130,8 +130,7 @@ def worker(servers: Services, tmp_path_factory: pytest.TempPathFactory) -> Itera
             "JOBS_WIDTH": "1",
         }
         variables = {f"CARECASE_{name}": value for name, value in settings.items()}
-        log = place / "worker.log"
-        with log.open("wb") as output:
+        with (log := place / "worker.log").open("wb") as output:
             process = subprocess.Popen(
                 [*COMMAND, "worker"], cwd=place, env=process_environment() | variables, stdout=output, stderr=output
             )
