@@ -179,8 +179,7 @@ def test_an_upgrade_installs_every_unit_and_leaves_what_was_edited(tmp_path: Pat
 
 def _upgrade() -> str:
     """The lines of the page's upgrade."""
-    lines: str = re.findall(r"```sh\n(.*?)```", _PAGE.read_text(), re.DOTALL)[-1]
-    return lines
+    return str(re.findall(r"```sh\n(.*?)```", _PAGE.read_text(), re.DOTALL)[-1])
 
 
 @pytest.mark.parametrize("unit", SECRETS)
