@@ -2,12 +2,11 @@
 
 from typing import cast
 
-from carecase_worker.clock import from_epoch_ms
 from carecase_worker.store.operations.admission import Kept
 from carecase_worker.store.operations.calls import PACE_FIELDS, TROUBLE_FIELDS, pace_of_replies, trouble_of_replies
 from carecase_worker.store.operations.throughput import Throughput, Trouble
 from carecase_worker.store.redis.client import StoreClient
-from carecase_worker.store.redis.connection import moment_of, redis_errors
+from carecase_worker.store.redis.connection import redis_errors
 
 
 class Workload:
@@ -49,8 +48,8 @@ class Workload:
             pipe.time()
             pipe.zcard(self._keys.due(database))
             pipe.zrange(self._keys.leaving(database), 0, 0, withscores=True)
-            now, due, first = pipe.execute()
-        return due > 0 or any(from_epoch_ms(int(expires_ms)) <= moment_of(now) for _, expires_ms in first)
+            (seconds, us), due, first = pipe.execute()
+        return due > 0 or any(expires_ms <= 1000 * seconds + us / 1000 for _, expires_ms in first)
 
     def kept(self, database: str) -> dict[str, Kept]:
         """Read the usage of a database, by client."""
