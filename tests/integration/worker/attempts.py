@@ -248,6 +248,7 @@ def an_applier(store: Any, targets: SteppedTargets, holder: str, is_dead: Callab
         holder=holder,
         is_dead=is_dead,
         retry_deadline=RETRY_DEADLINE,
+        isolates_for=timedelta(minutes=10),  # one attempt finds all poison items, however slow the machine is
     )
 
 
