@@ -126,14 +126,15 @@ def test_a_file_is_not_filed_away_while_its_acknowledgement_finds_no_place(folde
     assert {file.name for file in (tmp_path / "done").iterdir()} == {"a.csv", "a.csv.ack.csv"}
 
 
+@pytest.mark.parametrize(("is_done", "place"), [(True, "done"), (False, "failed")])
 def test_a_second_file_of_a_name_replaces_neither_the_first_nor_its_acknowledgement(
-    folder: Folder, tmp_path: Path
+    folder: Folder, tmp_path: Path, is_done: bool, place: str
 ) -> None:
     for text in ("1\n", "2\n"):
         (tmp_path / "a.csv").write_text(text)
         (taken,) = folder.taken(0, 0)
-        folder.file_away(taken, DIGEST, [text.encode()], is_done=True)
-    found = {file.name: file.read_text() for file in (tmp_path / "done").iterdir()}
+        folder.file_away(taken, DIGEST, [text.encode()], is_done)
+    found = {file.name: file.read_text() for file in (tmp_path / place).iterdir()}
     second = f"a.{DIGEST[:12]}.csv"
     assert found == {"a.csv": "1\n", "a.csv.ack.csv": "1\n", second: "2\n", f"{second}.ack.csv": "2\n"}
 
