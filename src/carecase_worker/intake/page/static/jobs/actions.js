@@ -11,7 +11,7 @@ export function actions({ api, signal, onJob }) {
   const notices = noticePlace(); // of their own: what is shown of the job's state goes with the next event
   const cancel = element("button", { type: "button", class: "danger", hidden: true }, "Cancel what is left");
   const retry = element("button", { type: "button", hidden: true });
-  let [job, again] = [null, 0];
+  let [job, again, isCounted] = [null, 0, true];
 
   async function act(button, question, call) {
     if (!(await confirmed(question(), signal))) return;
@@ -31,9 +31,9 @@ export function actions({ api, signal, onJob }) {
     no: "Let the job go on",
   }), (id) => api.cancel(id)));
   retry.addEventListener("click", () => act(retry, () => ({
-    title: `Send ${counted(again, "item")} again?`,
-    text: `${counted(again, "item")} failed for a reason outside the items, or ${again === 1 ? "was" : "were"} cancelled. A new job is made of them; it counts as accepted now, after all that was accepted before it.`,
-    yes: `Send ${counted(again, "item")} again`,
+    title: isCounted ? `Send ${counted(again, "item")} again?` : "Send what can be sent again?",
+    text: `${isCounted ? "" : "At least "}${counted(again, "item")} failed for a reason outside the items, or ${again === 1 ? "was" : "were"} cancelled. A new job is made of ${isCounted ? "them" : "all such items"}; it counts as accepted now, after all that was accepted before it.`,
+    yes: isCounted ? `Send ${counted(again, "item")} again` : "Send them again",
   }), (id) => api.retry(id)));
 
   return {
@@ -42,9 +42,9 @@ export function actions({ api, signal, onJob }) {
       job = latest;
       again = groups?.whole && groups.retryable + job.cancelled ? job.total : (groups?.retryable ?? 0) + job.cancelled;
       cancel.hidden = isFinal(job) || job.state === "cancelling";
-      const isKnown = !job.failed || groups?.items === job.failed;
-      retry.hidden = job.dryRun || !isFinal(job) || !isKnown || !again;
-      setText(retry, `Send ${number(again)} again`);
+      isCounted = !job.failed || groups?.items === job.failed;
+      retry.hidden = job.dryRun || !isFinal(job) || !again;
+      setText(retry, isCounted ? `Send ${number(again)} again` : "Send what can be sent again");
     },
   };
 }
