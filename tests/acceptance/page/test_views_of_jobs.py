@@ -71,3 +71,28 @@ def test_a_job_that_ends_while_the_list_is_read_is_shown_as_ended(visit: Visit, 
         visitor.sign_in()
         line = visitor.page.get_by_role("listitem").filter(has_text=job[-8:])
         expect(line).to_contain_text("Completed")
+
+
+def test_a_stream_of_events_that_has_gone_silent_is_connected_anew(visit: Visit) -> None:
+    """The service's heartbeats come by its own clock, so nothing comes while that of the page runs ahead."""
+    visitor = visit()
+    page = visitor.page
+    page.clock.install()
+    with page.expect_response("**/jobs/events"):
+        visitor.sign_in()
+    expect(page.locator(".summary")).to_contain_text("job")
+    with page.expect_response("**/jobs/events"):
+        page.clock.run_for(45_001)
+
+
+def test_a_filter_keeps_the_focus_while_it_is_changed_by_keyboard(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.sign_in()
+    state = page.get_by_label("State")
+    state.focus()
+    for name in ("queued", "running", "waiting"):
+        page.keyboard.press("ArrowDown")
+        expect(page).to_have_url(re.compile(f"state={name}$"))
+        expect(state).to_be_focused()
+        expect(state).to_have_value(name)

@@ -1,12 +1,15 @@
 /** Server-sent events, read by `fetch`: an EventSource could not send the credentials. */
 
+/** The service sends something every 15 s: a stream that is silent for longer than this is dead, though no end of it came. */
+const SILENT_MS = 45_000;
+
 /** Yield the events of a response, as `{ name, data, id }`, until it ends or breaks off. */
 export async function* eventsOf(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read().catch(() => ({ done: true })); // whoever follows them connects anew
+      const { done, value } = await nextOf(reader);
       if (done) return;
       const texts = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
       rest = texts.pop();
@@ -14,6 +17,18 @@ export async function* eventsOf(response) {
     }
   } finally {
     await reader.cancel().catch(() => {});
+  }
+}
+
+/** Read what comes next; nothing of a stream that broke off, or is dead: whoever follows it connects anew. */
+async function nextOf(reader) {
+  const dead = setTimeout(() => reader.cancel().catch(() => {}), SILENT_MS);
+  try {
+    return await reader.read();
+  } catch {
+    return { done: true };
+  } finally {
+    clearTimeout(dead);
   }
 }
 

@@ -38,7 +38,7 @@ const context = {
 };
 const ends = element("span", { class: "ends", role: "status" });
 const renew = element("button", { type: "button", hidden: true, on: { click: () => session.renew() } }, "Sign in again");
-let [shown, address, isAsking] = [new AbortController(), location.hash, false];
+let [shown, current, address, isAsking] = [new AbortController(), null, location.hash, false];
 
 /** Show the view of the address; of nobody, the one that asks for credentials. */
 function show(reason = "", isFirst = false) {
@@ -48,6 +48,8 @@ function show(reason = "", isFirst = false) {
   context.uploads.clear();
   const route = routeOf(location.hash);
   const view = session.isOpen ? VIEWS.find(({ name, matches }) => name === route.name && matches(route)) : null;
+  const focused = view && view === current ? document.activeElement.id : ""; // of a filter, which changes its own view
+  current = view;
   document.title = `${session.isOpen ? (view?.title ?? "Nothing here") : "Sign in"} · ${TITLE}`;
   showEnd();
   fill(top, ...header(route));
@@ -57,7 +59,7 @@ function show(reason = "", isFirst = false) {
   } else {
     fill(main, view ? view.make(context, route, shown.signal) : nothingHere());
   }
-  if (!isFirst) main.querySelector("h1")?.focus();
+  if (!isFirst) (document.getElementById(focused) ?? main.querySelector("h1"))?.focus();
 }
 
 /** Show the view of another address; before an upload is lost by that, ask. */
