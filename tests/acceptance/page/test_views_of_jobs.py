@@ -4,6 +4,7 @@ import re
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
 from playwright.sync_api import Route, expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.system import System
@@ -96,3 +97,22 @@ def test_a_filter_keeps_the_focus_while_it_is_changed_by_keyboard(visit: Visit) 
         expect(page).to_have_url(re.compile(f"state={name}$"))
         expect(state).to_be_focused()
         expect(state).to_have_value(name)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"superseded": 5}, "Of 5 items, 5 superseded by a batch that was accepted later."),
+        ({"created": 1, "updated": 1, "superseded": 2, "failed": 1}, "Of 5 items, 2 applied, 2 superseded by a batch"),
+        ({"created": 2, "updated": 3}, "All 5 items are applied."),
+    ],
+)
+def test_items_that_were_superseded_are_not_called_applied(
+    visit: Visit, system: System, first_key: int, counts: dict[str, int], words: str
+) -> None:
+    job = system.final(system.send([a_case(first_key)]))
+    document = {"data": job | {"total": 5, "created": 0} | counts, "error": None, "debug": {}}
+    visitor = visit()
+    visitor.page.route(f"**/jobs/{job['jobId']}", lambda route: route.fulfill(json=document))
+    visitor.sign_in(f"#/jobs/{job['jobId']}")
+    expect(visitor.page.locator(".progress .lead")).to_contain_text(words)

@@ -1,6 +1,6 @@
 /** The states of a job, and its counts. */
 
-import { counted } from "../format.js";
+import { counted, number } from "../format.js";
 
 const TEXTS = {
   queued: ["Queued", "It is accepted and waits for a worker."],
@@ -22,6 +22,13 @@ export const nameOf = (state) => TEXTS[state]?.[0] ?? state;
 export function meaningOf(job) {
   if (job.dryRun) return isFinal(job) ? "Nothing was applied: this was a dry run." : "A dry run: nothing of it is applied.";
   if (job.state !== "completed") return TEXTS[job.state]?.[1] ?? "";
+  if (job.superseded) return `Of ${counted(job.total, "item")}, ${partsOf(job)}.`;
   if (!job.failed) return `${job.total === 1 ? "The item is" : `All ${counted(job.total, "item")} are`} applied.`;
   return job.failed === job.total ? "No item is applied." : `${counted(job.failed, "item")} failed, the others are applied.`;
+}
+
+/** Return how many items became what, of a job of which some were superseded. */
+function partsOf({ created, updated, superseded, failed }) {
+  const parts = [[created + updated, "applied"], [superseded, "superseded by a batch that was accepted later"], [failed, "failed"]];
+  return parts.filter(([count]) => count).map(([count, what]) => `${number(count)} ${what}`).join(", ");
 }

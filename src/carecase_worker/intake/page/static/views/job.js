@@ -35,7 +35,7 @@ export function jobView({ api, sent, announce }, { rest: [id] }, signal) {
     for (const part of [parts.progress, parts.details, parts.actions]) part.update(job);
     if (!isFinal(job)) return false;
     if (wasRunning && job.dryRun) announce("The dry run has ended.");
-    else if (wasRunning) announce(`The job is ${job.state}: ${counted(job.total - job.failed - job.cancelled, "item")} applied, ${job.failed} failed, ${job.cancelled} cancelled.`);
+    else if (wasRunning) announce(`The job is ${job.state}: ${counted(job.created + job.updated, "item")} applied, ${job.superseded} superseded, ${job.failed} failed, ${job.cancelled} cancelled.`);
     if (job.failed && !parts.hasFaults) {
       parts.hasFaults = true;
       const onGroups = (groups) => parts.actions.update(latest, groups);
