@@ -57,6 +57,13 @@ def test_status_that_watches_ends_with_what_became_of_the_job(
     assert [one.headers.get("prefer") for one in peer.received] == [None, "wait=1", "wait=1"]
 
 
+def test_counts_of_a_dry_run_are_what_would_be_after_the_batches_that_it_saw(carecase: Carecase) -> None:
+    with answering(job_reply(dryRun=True, sawSequence=41, **DONE)) as peer:
+        ran = carecase("status", JOB, "--url", peer.url)
+    counts = "3 of 3 (would be: 3 created, 0 updated, 0 superseded, 0 failed, 0 cancelled)"
+    assert ran.out == f"dry run {JOB} completed: {counts}; it saw all batches up to sequence 41\n"
+
+
 def test_ctrl_c_ends_the_watching_and_says_that_the_job_goes_on(carecase: Carecase) -> None:
     running = job_reply(state="running")
     with answering(running, Reply(200, running.body, silence_s=300)) as peer, ctrl_c_at(peer, 2):
