@@ -91,8 +91,8 @@ class CareCases:
     ) -> Job:
         """Send cases, a file or bytes as one batch; return its job.
 
-        Calls `sent` with the size of each piece of a file that is sent. With `strict` all items are applied or none. A
-        dry run is rolled back: its result has the outcome that each item would have.
+        Calls `sent` with the size of each piece of a file that is sent, of cases once with that of all. With `strict`
+        all items are applied or none. A dry run is rolled back: its result has the outcome that each item would have.
         """
         with reading(batch, sent) as upload:
             return self._run(self._calls.submit(upload, care_plan, idempotency_key, strict, dry_run))

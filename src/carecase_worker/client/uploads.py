@@ -148,7 +148,10 @@ class Batches:
 
 @contextmanager
 def reading(batch: Batch, sent: Callable[[int], None] = nothing_sent) -> Iterator[Upload]:
-    """Open a batch as an upload; `sent` is called with the size of each piece of a file. Raises BatchUnreadable."""
+    """Open a batch as an upload.
+
+    `sent` is called with the size of each piece of a file, of cases once with that of all. Raises BatchUnreadable.
+    """
     if is_source(batch):
         with opened(batch) as (file, name):
             yield _upload(cast(IO[bytes], file), name, sent)
@@ -156,7 +159,7 @@ def reading(batch: Batch, sent: Callable[[int], None] = nothing_sent) -> Iterato
         with opened(batch.source) as (file, _):
             yield _upload_of_rows(cast(IO[bytes], file), batch, sent)
     else:
-        with BatchBuffer() as gathered:
+        with BatchBuffer(whole_sent=lambda: sent(gathered.size)) as gathered:
             for item in items_in(batch):
                 gathered.add(item)
             yield gathered.upload()

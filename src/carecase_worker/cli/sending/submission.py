@@ -135,8 +135,11 @@ class Submission:
 
     def _whole(self, source: Path | bytes | RowFile) -> Job:
         options, content = self.options, source.source if isinstance(source, RowFile) else source
-        left = len(content) if isinstance(content, bytes) else self.file.stat().st_size
-        with uploading(self.console, left) as advance:
+        if isinstance(source, RowFile) and not source.is_sent_as_it_is:
+            left = 0
+        else:
+            left = len(content) if isinstance(content, bytes) else self.file.stat().st_size
+        with uploading(self.console, left or None) as advance:
 
             def sent(piece: int) -> None:
                 nonlocal left
