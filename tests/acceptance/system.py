@@ -157,6 +157,12 @@ class System:
         """What Prometheus would read."""
         return http_get(f"{self.stack['intake']['url']}/metrics").text.splitlines()
 
+    def answered_with(self, status: str) -> float:
+        """How many requests were answered with a status."""
+        lines = [line for line in self.metrics() if line.startswith("carecase_http_requests_total{")]
+        assert lines, "the intake counts its answers"
+        return sum(float(line.split()[-1]) for line in lines if f'status="{status}"' in line)
+
     def log_sizes(self) -> dict[Path, int]:
         """The bytes of the log of each process, for `logs` to begin behind."""
         return {path: path.stat().st_size for path in (self.data_dir / "logs").iterdir()}

@@ -1,5 +1,6 @@
 """The page for jobs: a file that is being sent is not stopped by accident."""
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Dialog, expect
@@ -19,7 +20,7 @@ def test_whoever_leaves_the_view_while_a_file_is_sent_is_asked_first(
     link = page.get_by_role("link", name="Jobs", exact=True)
     link.click()
     question.get_by_role("button", name="Go on sending").click()
-    assert page.url.endswith("#/send")
+    expect(page).to_have_url(re.compile("#/send$"))
     page.go_back()
     expect(question).to_have_count(0)
     page.go_back()
