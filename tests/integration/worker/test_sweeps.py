@@ -145,6 +145,8 @@ def test_of_expired_jobs_in_a_database_that_gets_no_others_there_is_left_what_th
     store.leases.settle("demo", 0)
     ref = admit(store)
     store.leases.claim(ref, "alive")
+    store.leases.release([ref], "alive", RetryLater(timedelta(0)))  # the database was away
+    store.leases.claim(ref, "alive")
     store.leases.complete(ref, ChunkResult(b"outcomes", {"created": 1}))
     for kept in (Kept(0, 4096), Kept(0, 0)):  # the record outlives the result
         elapse(RETENTION)
