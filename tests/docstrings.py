@@ -9,9 +9,9 @@ BEGIN = "begin a function's in the imperative, a class's or module's with a noun
 
 
 def questions(tree: ast.Module) -> Iterator[str]:
-    """Yield each docstring of a module that begins with a question word: its line, and its beginning."""
+    """Yield each docstring of a module, also of a name, that begins with a question word: line, and beginning."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node) or ""
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            text = node.value.value.strip()
             if _QUESTION.match(text):
-                yield f"{getattr(node, 'lineno', 1)}: {text[:80]}"
+                yield f"{node.lineno}: {text[:80]}"

@@ -3,19 +3,25 @@
 import re
 from pathlib import Path
 
-from playwright.sync_api import Dialog, expect
+import pytest
+from playwright.sync_api import CDPSession, Dialog, expect
 from tests.acceptance.page.conftest import Visit
-from tests.acceptance.page.visitors import cases_file
+from tests.acceptance.page.visitors import Visitor, cases_file
 from tests.acceptance.system import eventually
 
+Sending = tuple[Visitor, CDPSession]
 
-def test_whoever_leaves_the_view_while_a_file_is_sent_is_asked_first(
-    visit: Visit, first_key: int, tmp_path: Path
-) -> None:
+
+@pytest.fixture
+def sending(visit: Visit, first_key: int, tmp_path: Path) -> Sending:
+    """A visitor whose file is being sent over a slow network; it is fast once that is detached."""
     visitor = visit()
-    page = visitor.page
     visitor.sign_in()
-    visitor.begin_slowly(cases_file(tmp_path, first_key, 4000, note="x" * 200))
+    return visitor, visitor.begin_slowly(cases_file(tmp_path, first_key, 4000, note="x" * 200))
+
+
+def test_whoever_leaves_the_view_while_a_file_is_sent_is_asked_first(sending: Sending) -> None:
+    page = sending[0].page
     question = page.get_by_role("dialog", name="Stop sending the file?")
     link = page.get_by_role("link", name="Jobs", exact=True)
     link.click()
@@ -32,13 +38,9 @@ def test_whoever_leaves_the_view_while_a_file_is_sent_is_asked_first(
     expect(question).to_have_count(0)
 
 
-def test_a_file_that_arrives_while_somebody_is_asked_leads_to_its_job(
-    visit: Visit, first_key: int, tmp_path: Path
-) -> None:
-    visitor = visit()
+def test_a_file_that_arrives_while_somebody_is_asked_leads_to_its_job(sending: Sending) -> None:
+    visitor, slow = sending
     page = visitor.page
-    visitor.sign_in()
-    slow = visitor.begin_slowly(cases_file(tmp_path, first_key, 4000, note="x" * 200))
     page.get_by_role("link", name="Jobs", exact=True).click()
     expect(page.get_by_role("dialog", name="Stop sending the file?")).to_be_visible()
     slow.detach()
@@ -47,19 +49,15 @@ def test_a_file_that_arrives_while_somebody_is_asked_leads_to_its_job(
     assert len(visitor.job_id()) == 36
 
 
-def test_whoever_closes_the_page_while_a_file_is_sent_is_asked_first(
-    visit: Visit, first_key: int, tmp_path: Path
-) -> None:
-    visitor, asked = visit(), list[str]()
-    page = visitor.page
+def test_whoever_closes_the_page_while_a_file_is_sent_is_asked_first(sending: Sending) -> None:
+    visitor, slow = sending
+    page, asked = visitor.page, list[str]()
 
     def stay(dialog: Dialog) -> None:
         asked.append(dialog.type)
         dialog.dismiss()
 
     page.on("dialog", stay)
-    visitor.sign_in()
-    slow = visitor.begin_slowly(cases_file(tmp_path, first_key, 4000, note="x" * 200))
     page.close(run_before_unload=True)
     eventually(lambda: page.evaluate("true") and asked, what="they are asked")
     slow.detach()
@@ -70,13 +68,8 @@ def test_whoever_closes_the_page_while_a_file_is_sent_is_asked_first(
     assert asked == ["beforeunload"]
 
 
-def test_while_a_file_is_sent_nothing_can_be_chosen_that_would_make_it_another(
-    visit: Visit, first_key: int, tmp_path: Path
-) -> None:
-    visitor = visit()
-    page = visitor.page
-    visitor.sign_in()
-    visitor.begin_slowly(cases_file(tmp_path, first_key, 4000, note="x" * 200))
+def test_while_a_file_is_sent_nothing_can_be_chosen_that_would_make_it_another(sending: Sending) -> None:
+    page = sending[0].page
     fields = [page.get_by_label(name) for name in ("Database", "Care plan (optional)", "All items or none")]
     fields += [page.locator(name) for name in ("#file", "#mapping")]
     for field in fields:

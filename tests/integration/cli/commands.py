@@ -1,6 +1,8 @@
 """The `carecase` command, run in this process as a shell runs it: arguments, directory and environment are given."""
 
+import io
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +41,11 @@ def carecase_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         return Ran(end.value.code, written.out, written.err)
 
     return carecase
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """Let standard input be a pipe with this in it."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
 
 
 @contextmanager

@@ -1,12 +1,10 @@
 """submit that ends without an answer to a batch: it may have been accepted, and must not become a second job."""
 
-import io
-import sys
 from pathlib import Path
 
 import pytest
 from tests.builders import a_batch, a_case
-from tests.integration.cli.commands import Carecase
+from tests.integration.cli.commands import Carecase, piped
 from tests.peers import Reply, accepted, answering, problem
 
 BATCH = a_batch(*(a_case(n) for n in range(3)))
@@ -44,7 +42,7 @@ def test_with_the_key_that_is_told_each_part_of_a_pipe_is_the_same_batch(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sent(replies: list[Reply], *options: str) -> tuple[list[str], str]:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(BATCH))))
+        piped(monkeypatch, BATCH)
         with answering(*replies) as peer:
             ran = carecase("submit", "-", "--no-watch", "--timeout", "1", "--url", peer.url, *options)
         return list(dict.fromkeys(one.headers["idempotency-key"] for one in peer.received)), ran.err

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.builders import a_batch, a_case
-from tests.integration.cli.commands import Carecase, ctrl_c_at
+from tests.integration.cli.commands import Carecase, ctrl_c_at, piped
 from tests.peers import JOB, Reply, a_job, accepted, answering, items, job_reply, problem
 
 BATCH = a_batch(*(a_case(n) for n in range(3)))
@@ -20,11 +20,6 @@ DONE: dict[str, Any] = {"created": 3}
 SUMMARY = f"job {JOB} completed: 3 of 3 (3 created, 0 updated, 0 superseded, 0 failed, 0 cancelled)"
 ACCEPTED = r"accepted as job \S+: 3 items in [0-9]+\.[0-9]{2} s\n"
 RATE = r"[0-9,]+ cases/s from the first byte to the last case, [0-9]+\.[0-9]{2} s\n"
-
-
-def piped(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
-    """Let standard input be a pipe with this in it."""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,13 @@
 """submit of files of rows that are converted here, and of dry runs of which something would fail."""
 
-import io
 import json
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.builders import a_batch, a_case
-from tests.integration.cli.commands import Carecase, ctrl_c_at
+from tests.integration.cli.commands import Carecase, ctrl_c_at, piped
 from tests.peers import JOB, Reply, accepted, answering, items, job_reply, problem
 
 from carecase_worker.cli.sending.mappings import row_file
@@ -40,7 +38,7 @@ def test_rows_are_validated_as_the_cases_that_they_become(carecase: Carecase) ->
 def test_rows_of_a_pipe_are_sent_as_the_cases_that_they_become(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(ROWS))))
+    piped(monkeypatch, ROWS)
     with answering(accepted(total=2), job_reply(total=2, created=1, failed=1)) as peer:
         ran = carecase("submit", "-", *BY_MAPPING, peer.url)
     assert (ran.status, "completed: 2 of 2 (1 created" in ran.out) == (1, True)
@@ -64,7 +62,7 @@ def test_the_options_go_with_a_batch_however_it_is_sent(
     """As it is, in parts, as rows that are converted here or by the service: a dry run that loses its name applies."""
     (tmp_path / "batch").write_bytes(a_batch(a_case(1), a_case(2)))
     (tmp_path / "fields.csv").write_text("case_Key,do_Not_Contact\n1,false\n2,true\n")
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(a_batch(a_case(1), a_case(2))))))
+    piped(monkeypatch, a_batch(a_case(1), a_case(2)))
     options = ("--dry-run", "--care-plan", "7", "--database", "other", "--idempotency-key", "k", "--no-watch")
     mapping = ("--mapping", "m.toml") if file == "rows.csv" else ()
     with answering(accepted(total=2)) as peer:
@@ -155,7 +153,7 @@ def test_rows_of_a_pipe_go_whole_where_all_or_nothing_is_wanted(
     carecase: Carecase, monkeypatch: pytest.MonkeyPatch, mapping: str
 ) -> None:
     """In parts, or without the preference, the good rows would be applied without the bad ones."""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(ROWS))))
+    piped(monkeypatch, ROWS)
     with answering(accepted(total=2)) as peer:
         ran = carecase("submit", "-", "--strict", "--no-watch", "--mapping", mapping, "--url", peer.url)
     assert ran.status == 0, ran.err

@@ -36,7 +36,7 @@ _ROWS_AT_ONCE = 1000
 _LARGEST = 1 << 63
 _KEPT = (type(None), bool, int, float, str)
 _WITHOUT_VALUE = re.compile(rb"""t\s*=\s*["']e["']|<(?:\w+:)?f[\s/>]""")
-"""What a sheet has of which a cell is an error or a formula."""
+"""A mark of a cell in a sheet's XML that is an error or a formula."""
 _LONGEST_MATCH = 64
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 _LETTERS = 26

@@ -30,9 +30,9 @@ from carecase_worker.targets.writing.waves import apply_wave, outcome_of_turn
 _T = TypeVar("_T")
 _TRIES_ALONE = 3
 _HALVED = 3
-"""How many pieces are halved, which is gentler to the database; it writes each further one that fails case by case."""
+"""Number of pieces that are halved, which is gentler to the database; it writes each further one case by case."""
 _MOST_FAULTS = 16
-"""How many faults an attempt learns: if they are as many as the refused cases, halves take fewer statements."""
+"""Number of faults that an attempt learns: if they are as many as the refused cases, halves take fewer statements."""
 _PIECES, _FEW_TURNS = 32, 8  # so few cases go alone sooner than in turn, once one of them was refused
 _FOR_ALL, _FOR_PIECES, _FOR_SUSPECTS = 1 / 8, 1 / 4, 3 / 4
 """Fractions of the remaining time: for all cases together, for the pieces of a slow part, and for single slow cases."""
