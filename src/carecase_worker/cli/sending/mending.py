@@ -96,8 +96,7 @@ def resend(
     options: ResendOptions,
     as_json: Json = False,
 ) -> None:
-    """Send the corrected items of a job as a new batch, for the same database and care plan; of a dry run as one,
-    of a strict one all or none.
+    """Send the corrected items of a job as a new batch: for its database and care plan, strict or dry as it was.
 
     Safe to repeat: the same file gives the same job. Exit status as of carecase submit.
     """
