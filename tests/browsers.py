@@ -1,14 +1,16 @@
 """Pages in a browser, on a machine whose networks come and go, as those of containers do."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from playwright.sync_api import Browser, Error, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
 from tests.acceptance.system import eventually
 from tests.needs import need
 
 DROPPED = "net::ERR_NETWORK_CHANGED"
 """How browsers drop requests when a network comes or goes."""
+_PART_MISSING = "Failed to fetch dynamically imported module"
+"""What the console says when a part of a page was dropped; it does not name the part."""
 _ERROR_PAGE = "chrome-error://chromewebdata/"
 """What Chromium shows in place of a document that was dropped."""
 
@@ -34,17 +36,15 @@ class Opened:
         self._dropped: list[str] = []
         page.on("requestfailed", self._note)
 
-    def goto(self, url: str, is_there: Callable[[], bool], before_again: Callable[[], object] = lambda: None) -> None:
-        """Go to a page and wait until it is there; `before_again` is called when it is loaded once more."""
-        self._load(lambda: self.page.goto(url), is_there, before_again)
+    def goto(self, url: str, is_there: Callable[[], bool]) -> None:
+        """Go to a page and wait until it is there."""
+        self._load(lambda: self.page.goto(url), is_there)
 
-    def reload(self, is_there: Callable[[], bool], before_again: Callable[[], object] = lambda: None) -> None:
+    def reload(self, is_there: Callable[[], bool]) -> None:
         """Reload the page, as `goto` loads it."""
-        self._load(self.page.reload, is_there, before_again)
+        self._load(self.page.reload, is_there)
 
-    def _load(
-        self, load: Callable[[], object], is_there: Callable[[], bool], before_again: Callable[[], object]
-    ) -> None:
+    def _load(self, load: Callable[[], object], is_there: Callable[[], bool]) -> None:
         def is_loaded(load: Callable[[], object]) -> bool:
             self._dropped.clear()
             try:
@@ -58,7 +58,6 @@ class Opened:
 
         def is_there_now() -> bool:
             if self._dropped:
-                before_again()
                 # to go to an address with a fragment from this very address would load nothing
                 return is_loaded(self.page.reload) and is_there()
             return is_there()
@@ -69,3 +68,40 @@ class Opened:
     def _note(self, request: Request) -> None:
         if request.failure == DROPPED:
             self._dropped.append(request.url)
+
+
+class Console:
+    """The console of a page: a refused script or style, for instance, is an error of it."""
+
+    def __init__(self, page: Page) -> None:
+        self._texts: list[str] = []
+        self._has_dropped = False
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self._texts.append(str(error)))
+        page.on("requestfailed", self._note_failed)
+
+    def texts(self) -> list[str]:
+        """Its errors and warnings, without those of requests that were dropped for a network: pages ask again."""
+        known = [DROPPED, _PART_MISSING] if self._has_dropped else [DROPPED]
+        return [text for text in self._texts if not any(words in text for words in known)]
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self._texts.append(message.text)
+
+    def _note_failed(self, request: Request) -> None:
+        self._has_dropped |= request.failure == DROPPED
+
+
+def reload_when_dropped(window: Page) -> None:
+    """Load a window that a page opens once more if its document or a script was dropped for a network."""
+
+    def note(request: Request) -> None:
+        if request.failure != DROPPED or request.resource_type not in ("document", "script"):
+            return
+        with suppress(Error):  # the window is closed
+            if request.resource_type == "document":
+                window.wait_for_url(_ERROR_PAGE)  # else it would interrupt the load
+            window.reload()
+
+    window.on("requestfailed", note)

@@ -1,8 +1,8 @@
 """A network comes or goes while a page loads: it is loaded again, however its address ends, and for no other reason."""
 
 import pytest
-from playwright.sync_api import Browser, Error, Route
-from tests.browsers import Opened
+from playwright.sync_api import Browser, Error, Route, expect
+from tests.browsers import Console, Opened, reload_when_dropped
 
 URL = "http://page.test/app"
 DOCUMENT = "<!doctype html><script src=/page.js></script>"
@@ -61,3 +61,26 @@ def test_a_request_that_failed_otherwise_is_not_made_again(browser: Browser) -> 
         with pytest.raises(Error, match="ERR_CONNECTION_RESET"):
             Opened(page).goto(URL, lambda: False)
         assert network.asked == ["app"]
+
+
+@pytest.mark.parametrize("dropped", [{1}, {2}, {1, 3}], ids=["the document", "a script", "the document, then a script"])
+def test_a_window_that_a_page_opens_is_loaded_again_too(browser: Browser, dropped: set[int]) -> None:
+    network = Network(dropped, "internetdisconnected")
+    with browser.new_page() as page:
+        page.context.route("http://page.test/**", network)
+        page.on("popup", reload_when_dropped)
+        with page.expect_popup() as opened:
+            page.evaluate("url => { const opened = open(''); setTimeout(() => opened.location.replace(url)); }", URL)
+        expect(opened.value.get_by_text("without a fragment")).to_be_visible()
+
+
+@pytest.mark.parametrize(("reason", "said"), [("internetdisconnected", 0), ("connectionreset", 2)])
+def test_the_console_says_nothing_of_parts_that_were_dropped(browser: Browser, reason: str, said: int) -> None:
+    network = Network({3}, reason)
+    with browser.new_page() as page:
+        console = Console(page)
+        page.route("http://page.test/**", network)
+        page.goto(URL)
+        with page.expect_event("pageerror"):
+            page.evaluate("() => { import('/part.js'); }")
+        assert len(console.texts()) == said, console.texts()

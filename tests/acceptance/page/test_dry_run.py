@@ -82,7 +82,7 @@ def test_it_is_offered_first_shows_what_would_become_and_applies_nothing(
     expect(page.get_by_text("Has seen all batches up to")).to_be_visible()
     records = [json.loads(line) for line in visitor.download("ndjson").splitlines()]
     assert [(item["_index"], item["case_Status"]) for item in records] == [(9, "far too long")]
-    assert visitor.said == []
+    assert visitor.console.texts() == []
 
 
 def test_each_try_is_a_new_one_and_another_target_begins_anew(

@@ -116,7 +116,7 @@ def test_a_file_is_checked_sent_watched_and_mended(
     page.get_by_role("button", name="Sign in").click()
     expect(visitor.count("Failed")).to_have_text("6")
     expect(page.get_by_text(name)).to_have_count(0)
-    assert [text for text in visitor.said if "Failed to load resource" not in text] == []
+    assert [text for text in visitor.console.texts() if "Failed to load resource" not in text] == []
 
 
 def test_without_the_file_they_get_keys_and_reasons_and_another_file_is_noticed(

@@ -119,7 +119,7 @@ def test_a_partners_file_goes_by_the_mapping_that_is_chosen_and_what_failed_by_i
     expect(page.get_by_text("All 1 item keep the rules.")).to_be_visible()
     visitor.send()
     expect(visitor.count("Created")).to_have_text("1")
-    assert visitor.said == []
+    assert visitor.console.texts() == []
 
 
 def test_lines_of_fixed_width_keep_their_places(visit: Visit, beside: System, first_key: int, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_it_is_offered_for_what_a_mapping_is_for_and_changing_it_begins_anew(
     mapping.select_option("fhir-r4-episode-of-care")
     visitor.check()
     expect(page.get_by_text("All 1 item keep the rules.")).to_be_visible()
-    assert [text for text in visitor.said if "400" not in text] == []
+    assert [text for text in visitor.console.texts() if "400" not in text] == []
 
 
 def test_a_file_in_utf_16_is_checked_as_it_is(visit: Visit, beside: System, first_key: int, tmp_path: Path) -> None:

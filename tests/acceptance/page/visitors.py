@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, CDPSession, ConsoleMessage, Locator, Page, expect
-from tests.browsers import DROPPED, Opened
+from playwright.sync_api import BrowserContext, CDPSession, Locator, Page, expect
+from tests.browsers import Console, Opened, reload_when_dropped
 from tests.builders import a_case
 
 expect.set_options(timeout=60_000)
@@ -23,22 +23,18 @@ class Visitor:
     url: str
     api_key: str
     bearer: str
-    said: list[str]
-    """Errors and warnings of the browser's console: a refused script or style is one of them."""
+    console: Console
 
     def open(self, address: str = "") -> None:
         """Open the page; once more if a network has come or gone."""
-        Opened(self.page).goto(f"{self.url}/app{address}", self._has_heading, before_again=self._forget_dropped)
+        Opened(self.page).goto(f"{self.url}/app{address}", self._has_heading)
 
     def reload(self) -> None:
         """Reload the page; once more if a network has come or gone."""
-        Opened(self.page).reload(self._has_heading, before_again=self._forget_dropped)
+        Opened(self.page).reload(self._has_heading)
 
     def _has_heading(self) -> bool:
         return self.page.get_by_role("heading").first.is_visible()
-
-    def _forget_dropped(self) -> None:
-        self.said[:] = [text for text in self.said if DROPPED not in text]
 
     def sign_in(self, address: str = "") -> None:
         """Open the page, and sign in with key and token."""
@@ -134,15 +130,9 @@ class Visitor:
 
 def visitor_of(context: BrowserContext, url: str, client: dict[str, Any]) -> Visitor:
     """Make a visitor with the credentials of a client of the demo."""
-    page, said = context.new_page(), list[str]()
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            said.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: said.append(str(error)))
-    return Visitor(page, url, client["api_key"], client["bearer"], said)
+    page = context.new_page()
+    page.on("popup", reload_when_dropped)
+    return Visitor(page, url, client["api_key"], client["bearer"], Console(page))
 
 
 def cases_file(place: Path, first_key: int, count: int = 1, name: str = "cases.json", **fields: object) -> Path:

@@ -26,7 +26,7 @@ def test_a_token_that_is_about_to_end_is_renewed_without_anybody(
     expect(visitor.page.get_by_text("cancelled").last).to_be_visible()
     eventually(lambda: issuer.renewals >= 2)
     eventually(lambda: len(issuer.refresh_tokens) == 1, what="the next one is given for the one that was used")
-    assert [text for text in visitor.said if "401" in text] == [], "before the service refuses it"
+    assert [text for text in visitor.console.texts() if "401" in text] == [], "before the service refuses it"
 
 
 @pytest.mark.parametrize("claims", [{"sub": "eve"}, {"iss": "https://evil.example"}])

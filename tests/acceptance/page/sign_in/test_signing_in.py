@@ -38,7 +38,7 @@ def test_they_sign_in_and_out_with_the_provider_and_nothing_of_it_is_stored(
     expect(page).to_have_url(f"{visitor.url}/app")
     assert (issuer.ended, issuer.revoked) == (["ada"], ["ada"])
     assert page.get_by_label("API key").input_value() == ""
-    assert [text for text in visitor.said if "Failed to load resource" not in text] == []
+    assert [text for text in visitor.console.texts() if "Failed to load resource" not in text] == []
 
 
 def test_a_request_for_the_providers_endpoints_that_gets_no_answer_is_repeated_unseen(
