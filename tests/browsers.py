@@ -9,8 +9,8 @@ from tests.needs import need
 
 DROPPED = "net::ERR_NETWORK_CHANGED"
 """How browsers drop requests when a network comes or goes."""
-_PART_MISSING = "Failed to fetch dynamically imported module"
-"""What the console says when a part of a page was dropped; it does not name the part."""
+_NOT_FETCHED = "Failed to fetch"
+"""What the console says beside that when a part of a page was dropped; it does not name the part."""
 _ERROR_PAGE = "chrome-error://chromewebdata/"
 """What Chromium shows in place of a document that was dropped."""
 
@@ -44,30 +44,39 @@ class Opened:
         """Reload the page, as `goto` loads it."""
         self._load(self.page.reload, is_there)
 
+    def wait_for(self, is_there: Callable[[], bool]) -> None:
+        """Wait until a page is there that another has led to, or that has loaded itself."""
+        eventually(lambda: self._is_whole() and is_there(), what=f"{self.page.url} is there")
+
     def _load(self, load: Callable[[], object], is_there: Callable[[], bool]) -> None:
-        def is_loaded(load: Callable[[], object]) -> bool:
-            self._dropped.clear()
-            try:
-                load()
-            except Error as fault:
-                if DROPPED not in fault.message:
-                    raise
-                self.page.wait_for_url(_ERROR_PAGE)  # else it would interrupt the next load
-                return False
+        eventually(lambda: self._is_loaded(load), what="the document of the page is loaded")
+        self.wait_for(is_there)
+
+    def _is_loaded(self, load: Callable[[], object]) -> bool:
+        self._dropped.clear()
+        try:
+            load()
+        except Error as fault:
+            if DROPPED not in fault.message:
+                raise
+            self._wait_for_error_page()
+            return False
+        return True
+
+    def _is_whole(self) -> bool:
+        if not self._dropped:
             return True
+        if "document" in self._dropped:
+            self._wait_for_error_page()
+        # to go to an address with a fragment from this very address would load nothing
+        return self._is_loaded(self.page.reload)
 
-        def is_there_now() -> bool:
-            if self._dropped:
-                # to go to an address with a fragment from this very address would load nothing
-                return is_loaded(self.page.reload) and is_there()
-            return is_there()
-
-        eventually(lambda: is_loaded(load), what="the document of the page is loaded")
-        eventually(is_there_now, what=f"{self.page.url} is there")
+    def _wait_for_error_page(self) -> None:
+        self.page.wait_for_url(_ERROR_PAGE)  # else it would interrupt the next load
 
     def _note(self, request: Request) -> None:
         if request.failure == DROPPED:
-            self._dropped.append(request.url)
+            self._dropped.append(request.resource_type)
 
 
 class Console:
@@ -82,7 +91,7 @@ class Console:
 
     def texts(self) -> list[str]:
         """Its errors and warnings, without those of requests that were dropped for a network: pages ask again."""
-        known = [DROPPED, _PART_MISSING] if self._has_dropped else [DROPPED]
+        known = [DROPPED, _NOT_FETCHED] if self._has_dropped else [DROPPED]
         return [text for text in self._texts if not any(words in text for words in known)]
 
     def _note(self, message: ConsoleMessage) -> None:

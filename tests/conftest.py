@@ -23,7 +23,7 @@ from tests.kept import KeptDirectories
 from tests.restored_logging import restored
 from tests.scheduling import Scheduling, place_in_line
 from tests.services import Services, services
-from tests.stores import Stores
+from tests.stores import JOBS, Stores
 
 # a shell that runs tests in the background has them ignore Ctrl-C, and so would every command that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -114,7 +114,7 @@ def raw_redis(servers: Services) -> Iterator[redis.Redis]:
 @pytest.fixture
 def store(servers: Services) -> Iterator[Stores]:
     """A job store with nothing in it."""
-    made = servers.store(f"t{next(_prefixes)}:", width=2, renotify_after_seconds=2, lease_seconds=15)
+    made = servers.store(f"t{next(_prefixes)}:", width=2, **JOBS)
     made.client.check()
     yield made
     made.client.close()

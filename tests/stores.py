@@ -8,6 +8,9 @@ from carecase_worker.store.lease_store import LeaseStore
 from carecase_worker.store.queries.workload import Workload
 from carecase_worker.store.redis.client import StoreClient
 
+JOBS = {"renotify_after_seconds": 10, "lease_seconds": 15}
+"""The settings of the fixture `store`: however busy the machine, nothing is due between two requests of a test."""
+
 
 class Stores:
     """The stores of batches, jobs and leases, and the work of each database."""

@@ -38,8 +38,8 @@ def test_it_shows_workers_and_tasks_of_ids_only(system: System, flower: httpx.Cl
     def tasks() -> list[dict[str, str]]:
         return [task for task in flower.get("/api/tasks").json().values() if job_id in (task["args"] or "")]
 
-    (task,) = eventually(tasks, what="Flower saw the task")
-    assert task["args"] == f"('{job_id}', 0)"
+    task, *again = eventually(tasks, what="Flower saw the task")  # it may have been notified for once more
+    assert {one["args"] for one in (task, *again)} == {f"('{job_id}', 0)"}
     assert task["name"] == "carecase.apply_chunk"
     assert "worker" in flower.get("/workers").text
     pages = "".join(flower.get(path).text for path in ("/workers", "/tasks", "/broker", f"/task/{task['uuid']}"))

@@ -54,16 +54,16 @@ def run(place: Path, command: str, **variables: str) -> Ran:
 
 @pytest.fixture(scope="module")
 def ran(frozen: int, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
-    """Every command that asks somebody, each with a deadline of four seconds if it has an option for it."""
+    """Every command that asks somebody, each with a deadline of eight seconds if it has an option for it."""
     place = tmp_path_factory.mktemp("frozen")
     (place / "batch.json").write_text(json.dumps([{"case_Key": 1}]))
     service = {"URL": f"http://127.0.0.1:{frozen}", "API_KEY": "k", "TOKEN": "t", "DATABASE": "d"}
     redis = {"REDIS_URL": f"redis://:{SECRET}@127.0.0.1:{frozen}/0", "JWT_SECRET": SECRET, "FLOWER_PASSWORD": SECRET}
     database = {"DATABASES_D_URL": f"postgresql://u:{SECRET}@127.0.0.1:{frozen}/d", **redis}
     slow = {**database, "DATABASES_D_CONNECT_TIMEOUT_SECONDS": "9"}
-    commands = {f"{command} --timeout 4": service for command in CLIENT}
-    commands |= {f"db {name} --timeout 4": slow for name in ("upgrade", "check")}
-    commands |= {"doctor --timeout 4": database, "intake": redis, "worker": redis}
+    commands = {f"{command} --timeout 8": service for command in CLIENT}
+    commands |= {f"db {name} --timeout 8": slow for name in ("upgrade", "check")}
+    commands |= {"doctor --timeout 8": database, "intake": redis, "worker": redis}
     with ThreadPoolExecutor(4) as pool:
         began = {command: pool.submit(run, place, command, **held) for command, held in commands.items()}
         return {command: future.result() for command, future in began.items()}
@@ -71,7 +71,7 @@ def ran(frozen: int, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]
 
 def test_every_command_says_within_seconds_what_it_waits_for(ran: dict[str, Ran], frozen: int) -> None:
     for command, one in ran.items():
-        if command != "doctor --timeout 4":  # it has lines on the way
+        if command != "doctor --timeout 8":  # it has lines on the way
             assert one.lines[0].startswith("Waiting for "), (command, one.lines)
             assert str(frozen) in one.lines[0]
         assert one.first < one.seconds - 0.5, command
@@ -90,7 +90,7 @@ def test_every_command_ends_in_time_with_what_to_do(ran: dict[str, Ran], frozen:
 
 def test_the_client_says_which_url_it_used_and_by_what(ran: dict[str, Ran], frozen: int) -> None:
     for command in CLIENT:
-        *_, url, advice = ran[f"{command} --timeout 4"].lines
+        *_, url, advice = ran[f"{command} --timeout 8"].lines
         assert url == f"The service's URL is http://127.0.0.1:{frozen} (CARECASE_URL)."
         assert "--timeout" in advice
 
@@ -102,15 +102,15 @@ def test_a_role_says_which_configuration_it_used(ran: dict[str, Ran]) -> None:
 
 
 def test_the_doctor_says_once_what_is_away(ran: dict[str, Ran]) -> None:
-    fixes = [line[6:].partition(": ")[0] for line in ran["doctor --timeout 4"].output.splitlines() if line[:3] == "fix"]
+    fixes = [line[6:].partition(": ")[0] for line in ran["doctor --timeout 8"].output.splitlines() if line[:3] == "fix"]
     assert fixes == ["clients", "redis", "databases.d"]
-    assert ran["doctor --timeout 4"].output.splitlines()[-1].startswith("3 things to fix, ")
+    assert ran["doctor --timeout 8"].output.splitlines()[-1].startswith("3 things to fix, ")
 
 
 def test_what_is_tried_again_is_reported(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and nobody listens
-        one = run(tmp_path, "jobs --timeout 4", URL=f"http://127.0.0.1:{closed.getsockname()[1]}")
+        one = run(tmp_path, "jobs --timeout 8", URL=f"http://127.0.0.1:{closed.getsockname()[1]}")
     assert one.status == 2
     assert "Trying again in" in one.lines[0]
     assert one.seconds - one.first < 30

@@ -35,7 +35,9 @@ def proxied(intake: Intake, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         process = subprocess.Popen(command, env={**os.environ, **own, **places}, stdout=log, stderr=log)
     try:
         authority = place / "data" / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        eventually(authority.exists, 60, "the authority is there")
+        eventually(
+            lambda: authority.exists() and "END CERTIFICATE" in authority.read_text(), 60, "the authority is there"
+        )
         trusted = ssl.create_default_context(cafile=str(authority))
         with intake.client(OTHER) as direct:
             transport = httpx.HTTPTransport(verify=trusted, local_address=OTHER)

@@ -124,8 +124,8 @@ def test_small_batches_that_go_together_are_one_span_with_a_link_to_each(
     assert {stage.name for stage in parts_of(collector, group)} == STAGES
     assert [end.links for end in ends] == [[group.place]] * 3, "each batch's trace leads to it"
     assert collector.of_trace(a_traceparent(11).trace_id) == [], "the trace that is not sampled has no span"
-    (line,) = lines(traced, "chunk", job_id=jobs[0])
-    assert {"database": "demo", "count": 4, "items": 4}.items() <= line.items()
+    (line,) = lines(traced, "chunk", job_id=jobs[0], count=4)  # it may have been notified for once more
+    assert {"database": "demo", "items": 4}.items() <= line.items()
 
 
 def test_a_request_that_reads_has_a_span_only_if_its_own_trace_is_sampled(

@@ -208,8 +208,8 @@ def test_a_main_process_that_was_stopped_for_a_while_kills_no_pool_process_for_a
     system: System, tmp_path: Path, first_key: int
 ) -> None:
     """Its own worker is stopped while a chunk of it ends, for longer than the chunk's deadline; then it goes on."""
-    deadline_s = 3.0
-    timeouts = {f"CARECASE_DATABASES_{name}_STATEMENT_TIMEOUT_SECONDS": "2" for name in ("DEMO", "DEMO_SQLITE")}
+    deadline_s = 10.0
+    timeouts = {f"CARECASE_DATABASES_{name}_STATEMENT_TIMEOUT_SECONDS": "8" for name in ("DEMO", "DEMO_SQLITE")}
     own = {"CARECASE_WORKER_CHUNK_DEADLINE_SECONDS": str(deadline_s), **timeouts}
     with worker_beside(system, tmp_path, own) as worker:
         eventually(lambda: worker.poll() is not None or is_well(tmp_path), what="the worker is well")

@@ -9,6 +9,9 @@ import pytest
 from tests.acceptance.system import System, eventually
 from tests.observing.watch import FACTOR, OF_A_BUSY_MACHINE, Watch, hurried_rules, watched_system
 
+SCRAPED = '{__name__=~"up|carecase_store_up"}'
+"""What is 0 if a scrape has failed, or has no gauges of the store."""
+
 
 @dataclass(frozen=True)
 class Alerts:
@@ -17,7 +20,7 @@ class Alerts:
     watch: Watch
     began: float
 
-    def once(self, *alerts: tuple[str, str], depends_on: str = "up") -> None:
+    def once(self, *alerts: tuple[str, str], depends_on: str = SCRAPED) -> None:
         """Require that each alert, with its database, began and ended once, and no other was told.
 
         An alert of a gauge ends with a scrape that fails, and begins anew: it has as many more beginnings as samples of

@@ -57,7 +57,7 @@ def test_work_that_nobody_takes_is_reported_once(system: System, watch: Watch, a
         job = system.send([a_case(first_key)])
         watch.waits_for("firing", "WorkStuck", "demo")
     assert system.final(job)["created"] == 1
-    alerts.once(("WorkStuck", "demo"), depends_on='{__name__=~"up|carecase_workers"}')
+    alerts.once(("WorkStuck", "demo"), depends_on='{__name__=~"up|carecase_store_up|carecase_workers"}')
 
 
 def test_a_schema_that_is_behind_is_reported_once(system: System, watch: Watch, alerts: Alerts, first_key: int) -> None:
@@ -76,7 +76,7 @@ def test_a_redis_that_takes_no_writes_is_reported_once(system: System, watch: Wa
         watch.waits_for("firing", "StoreDown")
         with system.client() as client:
             assert client.put("/care-cases-batch", json=[a_case(1)]).status_code == 503
-    alerts.once(("StoreDown", ""))
+    alerts.once(("StoreDown", ""), depends_on="up")
 
 
 def test_intakes_that_cannot_be_scraped_are_reported_once(system: System, watch: Watch, alerts: Alerts) -> None:

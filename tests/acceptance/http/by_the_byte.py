@@ -15,7 +15,7 @@ JSON = "Content-Type: application/json"
 @contextmanager
 def connected(system: System) -> Iterator[socket.socket]:
     address = urlsplit(system.stack["intake"]["url"])
-    with socket.create_connection((address.hostname, address.port), timeout=30) as opened:
+    with socket.create_connection((address.hostname, address.port), timeout=120) as opened:
         yield opened
 
 

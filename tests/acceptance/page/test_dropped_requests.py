@@ -54,6 +54,18 @@ def test_a_page_is_loaded_until_nothing_of_it_was_dropped(
         assert network.asked == asked
 
 
+@pytest.mark.parametrize("dropped", [{3}, {4}, {3, 5}], ids=["the document", "a script", "the document, then a script"])
+def test_a_page_that_loads_itself_is_loaded_again_too(browser: Browser, dropped: set[int]) -> None:
+    network = Network(dropped, "internetdisconnected")
+    with browser.new_page() as page:
+        page.route("http://page.test/**", network)
+        opened = Opened(page)
+        there, before = page.get_by_text("without a fragment"), page.get_by_text("before")
+        opened.goto(URL, there.is_visible)
+        page.evaluate("document.body.append('before'); setTimeout(() => location.reload())")
+        opened.wait_for(lambda: there.is_visible() and before.count() == 0)
+
+
 def test_a_request_that_failed_otherwise_is_not_made_again(browser: Browser) -> None:
     network = Network({1}, "connectionreset")
     with browser.new_page() as page:

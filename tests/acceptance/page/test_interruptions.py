@@ -7,6 +7,7 @@ from playwright.sync_api import Request, expect
 from tests.acceptance.page.conftest import Visit
 from tests.acceptance.page.visitors import cases_file
 from tests.acceptance.system import System, eventually
+from tests.browsers import Opened
 from tests.builders import a_case
 from tests.pausing import paused_workers
 
@@ -32,11 +33,12 @@ def test_on_a_slow_network_the_progress_of_a_file_is_shown_and_it_can_be_stopped
     page = visitor.page
     visitor.sign_in()
     file = cases_file(tmp_path, first_key, 4000, note="x" * 200)
-    visitor.begin_slowly(file)
+    slow = visitor.begin_slowly(file)
     bar = page.get_by_role("progressbar", name="Bytes sent")
     eventually(lambda: 0 < float(bar.get_attribute("value") or bar.evaluate("bar => bar.value")) < file.stat().st_size)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Stopped.")).to_be_visible()
+    slow.detach()
     visitor.send()
     expect(visitor.state()).to_have_text("Completed")
     expect(visitor.count("Created")).to_have_text("4,000")
@@ -95,10 +97,11 @@ def test_a_page_of_which_a_part_did_not_arrive_says_so_and_is_loaded_again_by_it
     page = visitor.page
     for part in ("settings.json", "views/job.js"):
         page.route(f"**/app/{part}", lambda route: route.abort())
-        page.goto(f"{visitor.url}/app#/jobs?state=failed")
-        expect(page.get_by_role("alert")).to_contain_text("A part of this page could not be loaded.")
+        opened = Opened(page)
+        alert = visitor.alert("A part of this page could not be loaded.")
+        opened.goto(f"{visitor.url}/app#/jobs?state=failed", alert.is_visible)
         page.unroute(f"**/app/{part}")
-        expect(page.get_by_label("API key")).to_be_visible()
+        opened.wait_for(page.get_by_label("API key").is_visible)
         assert page.url.endswith("/app#/jobs?state=failed"), "it is still the view that was asked for"
         page.goto("about:blank")
 
@@ -107,8 +110,8 @@ def test_a_page_that_never_starts_says_after_a_while_to_reload_it(visit: Visit) 
     visitor = visit()
     page = visitor.page
     page.route("**/app/start.js", lambda route: route.abort())
-    page.goto(f"{visitor.url}/app")
-    expect(page.get_by_text("The page is still loading. If it stays so, reload it.")).to_be_visible()
+    notice = page.get_by_text("The page is still loading. If it stays so, reload it.")
+    Opened(page).goto(f"{visitor.url}/app", notice.is_visible)
 
 
 def test_a_sign_in_that_gets_no_answer_is_tried_again_and_can_be_corrected_meanwhile(visit: Visit) -> None:

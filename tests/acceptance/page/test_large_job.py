@@ -38,7 +38,7 @@ def test_a_million_items_of_which_all_fail_do_not_freeze_it(visit: Visit, system
     expect(page.get_by_text("of 1,000,000 failed items looked at.")).to_be_visible()
     page.evaluate(WATCH)
     more = page.get_by_role("button", name="Look at the rest, too")
-    expect(more).to_be_visible()
+    expect(more).to_be_visible(timeout=300_000)
     expect(page.get_by_text("100,000 of 1,000,000 failed items looked at.")).to_be_visible()
     more.click()
     page.wait_for_function(LOOKED_AT_MORE, timeout=300_000)

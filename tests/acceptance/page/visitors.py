@@ -11,7 +11,7 @@ from tests.builders import a_case
 
 expect.set_options(timeout=60_000)
 
-_SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 100_000}
+_SLOW = {"offline": False, "latency": 300, "downloadThroughput": 50_000, "uploadThroughput": 30_000}
 _AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 

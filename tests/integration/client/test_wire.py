@@ -16,6 +16,7 @@ import pytest
 from tests.acceptance.system import eventually
 from tests.builders import a_case
 from tests.peers import JOB, Received, Reply, a_job, accepted, answering, items, job_reply, problem
+from tests.ports import free_port
 
 from carecase_worker.client.access import Access
 from carecase_worker.client.api import connect, connect_async, connect_to
@@ -197,8 +198,7 @@ def hanging_up() -> Iterator[str]:
 
 def nobody() -> str:
     """The URL of a port where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 def asked(url: str, policy: RetryPolicy = UNHURRIED) -> list[str]:

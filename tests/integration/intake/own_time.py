@@ -20,34 +20,45 @@ from carecase_worker.settings.sections.intake import IntakeSettings
 _P = ParamSpec("_P")
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """An event loop whose clock is moved by hand."""
+class Fence:
+    """A datagram of this process to itself."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.moment = 0.0
-        self._fence = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._fence.bind(("127.0.0.1", 0))
-        self._fence.connect(self._fence.getsockname())
-
-    def time(self) -> float:
-        return self.moment
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.connect(self._socket.getsockname())
 
     def wait_for_packets(self) -> None:
         """Wait until everything sent over this machine's own network has arrived, as the system may put that off.
 
         A processor delivers its packets in their order: those before this one are there when it is.
         """
-        self._fence.send(b".")
-        self._fence.recv(1)
+        self._socket.send(b".")
+        self._socket.recv(1)
 
     def close(self) -> None:
-        self._fence.close()
+        self._socket.close()
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop whose clock is moved by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moment = 0.0
+        self.fence = Fence()
+
+    def time(self) -> float:
+        return self.moment
+
+    def close(self) -> None:
+        self.fence.close()
         super().close()
 
 
 @contextmanager
-def _on_one_processor() -> Iterator[None]:
+def on_one_processor() -> Iterator[None]:
+    """Have what is sent be delivered in its order: two processors would do so beside each other."""
     usual = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {sorted(usual)[os.getpid() % len(usual)]})
     try:
@@ -61,7 +72,7 @@ def in_own_time(test: Callable[_P, Coroutine[Any, Any, None]]) -> Callable[_P, N
 
     @wraps(test)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> None:
-        with _on_one_processor(), asyncio.Runner(loop_factory=_Loop) as runner:
+        with on_one_processor(), asyncio.Runner(loop_factory=_Loop) as runner:
             runner.run(test(*args, **kwargs))
 
     return run
@@ -81,7 +92,7 @@ async def elapse(seconds: float) -> None:
 
 async def settle() -> None:
     """Let everything happen that can happen now."""
-    _loop().wait_for_packets()
+    _loop().fence.wait_for_packets()
     for _ in range(20):
         await asyncio.sleep(0)
 

@@ -7,7 +7,7 @@ import pytest
 import redis
 from tests.builders import OffClock, a_new_job
 from tests.ports import free_port
-from tests.stores import Stores
+from tests.stores import JOBS, Stores
 
 from carecase_worker.batches.encryption import Seals
 from carecase_worker.errors import StoreUnavailable
@@ -31,7 +31,7 @@ class There:
     """All that asks a Redis."""
 
     def __init__(self, settings: RedisSettings) -> None:
-        jobs = JobSettings()
+        jobs = JobSettings.model_validate(JOBS)
         self.settings = settings
         self.store = Stores(settings, jobs)
         client = self.store.client

@@ -45,7 +45,7 @@ def test_one_attempt_at_a_time_probes_a_database_and_all_go_on_once_it_is_back(s
     _, (ref, other) = admitted(store, chunks=2)
     store.leases.claim(ref, "w:1")
     store.leases.release([ref], "w:1", RetryLater(SECOND, open_circuit=timedelta(milliseconds=1)))
-    elapse(2 * SECOND)
+    elapse(11 * SECOND)
     probe = store.leases.claim(ref, "w:1").lease
     assert probe is not None
     assert probe.history == History(releases=1, failures=1, failing_for=probe.history.failing_for)

@@ -104,7 +104,7 @@ def test_only_the_holder_releases(store: Stores) -> None:
 def test_a_chunk_whose_notification_is_lost_is_notified_for_once_more(store: Stores, elapse: Elapse) -> None:
     _, to_notify = admitted(store, chunks=2)
     assert store.leases.overdue("demo", 0) == ()
-    elapse(3 * SECOND)
+    elapse(11 * SECOND)
     assert sorted(store.leases.overdue("demo", 0), key=lambda r: r.chunk_no) == to_notify
     assert store.leases.overdue("demo", 0) == (), "two sweepers do not notify twice"
 
@@ -112,7 +112,7 @@ def test_a_chunk_whose_notification_is_lost_is_notified_for_once_more(store: Sto
 def test_while_notifications_wait_only_a_few_chunks_are_notified_for_again(store: Stores, elapse: Elapse) -> None:
     for _ in range(30):
         admitted(store)
-    elapse(3 * SECOND)
+    elapse(11 * SECOND)
     assert len(store.leases.overdue("demo", 30)) == 10
     assert len(store.leases.overdue("demo", 0)) == 20
 

@@ -7,7 +7,7 @@ import redis
 from tests.builders import a_new_job
 from tests.elapsing import elapse
 from tests.services import Services
-from tests.stores import Stores
+from tests.stores import JOBS, Stores
 
 from carecase_worker.batches.chunking import ChunkRef
 from carecase_worker.settings.model import JobSettings
@@ -22,7 +22,7 @@ DONE = ChunkResult(b"outcomes", dict.fromkeys(COUNTS, 0) | {"created": 1}, retry
 
 @pytest.fixture
 def standstill(store: Stores) -> Standstill:
-    jobs = JobSettings.model_validate({"untaken_after_seconds": LIMIT.total_seconds(), "renotify_after_seconds": 2})
+    jobs = JobSettings.model_validate({"untaken_after_seconds": LIMIT.total_seconds(), **JOBS})
     return Standstill(store.client, jobs)
 
 

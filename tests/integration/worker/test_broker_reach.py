@@ -17,8 +17,9 @@ OWN_ADDRESS = f"127.83.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "amqp", "amqps"])
 def test_a_broker_takes_connections_while_it_listens(scheme: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"{scheme}://user:secret@127.0.0.1:{server.getsockname()[1]}/0"
+    port = free_port()
+    url = f"{scheme}://user:secret@127.0.0.1:{port}/0"
+    with socket.create_server(("127.0.0.1", port)):
         assert takes_connections(url, PATIENCE)
     assert not takes_connections(url, PATIENCE)
 

@@ -142,7 +142,7 @@ def test_a_connection_beyond_the_bound_gets_the_place_of_the_oldest(
         assert status_of(stack.enter_context(connected(tmp_path, worker))) == 200
         assert idle[0].recv(1) == b"", "the oldest is closed"
         assert [status_of(one) for one in idle[1:]] == [200] * (MOST - 1)
-    assert check(tmp_path).returncode == 0
+    eventually(lambda: check(tmp_path).returncode == 0, what="the worker is well")
 
 
 def test_a_request_that_trickles_in_does_not_keep_its_place(tmp_path: Path, start: Callable[..., Worker]) -> None:

@@ -140,12 +140,12 @@ def test_housekeeping_looks_before_anything_is_claimed_and_has_no_deadline(
     store: Stores, targets: SteppedTargets
 ) -> None:
     url = targets.engine.url.render_as_string(hide_password=False)
-    hasty = DatabaseSettings.model_validate({"url": url, "statement_timeout_seconds": 0.05})
+    hasty = DatabaseSettings.model_validate({"url": url, "statement_timeout_seconds": 1})
     if targets.engine.dialect.name == "postgresql":
         with targets.engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE care_case RENAME TO slowly")
             connection.exec_driver_sql(
-                "CREATE VIEW care_case AS SELECT slowly.* FROM slowly, LATERAL (SELECT pg_sleep(0.2)) AS sleep"
+                "CREATE VIEW care_case AS SELECT slowly.* FROM slowly, LATERAL (SELECT pg_sleep(1.5)) AS sleep"
             )
     ref = admit(store, a_case(1))
     settle = Settle(store.leases, {"demo": Tenant("demo", hasty)}, guarded=lambda step: step)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.builders import NOW, Even, OffClock, a_new_job
 from tests.elapsing import elapse
+from tests.ports import free_port
 from tests.receiver import SECRET, Receiver, receiving
 from tests.services import Services
 from tests.stores import Stores
@@ -228,8 +229,8 @@ def test_a_receiver_that_says_nothing_is_given_up_in_time(scene: Scene) -> None:
     settings = DeliverySettings.model_validate({"private_networks": ["127.0.0.0/8"], "timeout_seconds": 0.3})
     sending = Sending(settings, resolve_by_system, ssl.create_default_context())
     message = a_test_message("x", (SECRET,), NOW)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         assert sending.send(f"http://127.0.0.1:{port}/", message, NOW).reason == "timeout"
         assert sending.send(f"https://127.0.0.1:{port}/", message, NOW).reason == "timeout"
     sending = Sending(

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from tests.acceptance.page.sign_in.windows import PREFIX, begin, closes, is_in, sign_in
 from tests.acceptance.page.visitors import Visitor
 from tests.acceptance.system import System
+from tests.browsers import Opened
 from tests.builders import a_case
 from tests.issuer import Issuer
 
@@ -33,8 +34,9 @@ def test_they_sign_in_and_out_with_the_provider_and_nothing_of_it_is_stored(
     assert page.url == f"{visitor.url}/app#/jobs/{job}"
     assert [url for url in asked if not url.startswith((f"{visitor.url}/", f"{issuer.url}/"))] == []
 
+    opened = Opened(page)
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    opened.wait_for(page.get_by_role("heading", name="Sign in").is_visible)
     expect(page).to_have_url(f"{visitor.url}/app")
     assert (issuer.ended, issuer.revoked) == (["ada"], ["ada"])
     assert page.get_by_label("API key").input_value() == ""

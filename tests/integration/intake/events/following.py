@@ -17,8 +17,7 @@ def a_job(intake: Intake) -> str:
 
 
 def commit(intake: Intake, job_id: str, number: int, outcome: Outcome = CREATED) -> None:
-    """Commit a chunk as a worker would."""
-    intake.store.leases.claim(ChunkRef(job_id, number), "tests")
+    """Commit a chunk in one step, as far as anybody sees who follows the job."""
     keys = [CHUNK * number + place + 1 for place in range(CHUNK)]
     packed = pack_done(ChunkOutcomes(keys, [outcome] * CHUNK))
     intake.store.leases.complete(ChunkRef(job_id, number), ChunkResult(packed, {outcome.kind.counted_as: CHUNK}))
