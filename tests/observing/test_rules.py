@@ -24,7 +24,7 @@ NAMES = sorted({rule["alert"] for rule in ALERTS})
 
 
 def checked(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
