@@ -116,3 +116,29 @@ def test_items_that_were_superseded_are_not_called_applied(
     visitor.page.route(f"**/jobs/{job['jobId']}", lambda route: route.fulfill(json=document))
     visitor.sign_in(f"#/jobs/{job['jobId']}")
     expect(visitor.page.locator(".progress .lead")).to_contain_text(words)
+
+
+LISTENING = """
+    window.listening = 0;
+    const listen = document.addEventListener.bind(document);
+    document.addEventListener = (type, listener, options) => {
+        if (type === "visibilitychange") {
+            listening += 1;
+            options.signal.addEventListener("abort", () => { listening -= 1; });
+        }
+        listen(type, listener, options);
+    };
+"""
+"""Counts what waits for the page to be looked at, or not."""
+
+
+def test_a_list_that_is_open_for_long_keeps_nothing_of_the_streams_that_have_ended(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.add_init_script(LISTENING)
+    page.route("**/jobs/events", lambda route: route.fulfill(content_type="text/event-stream", body=""))
+    visitor.sign_in()
+    for _ in range(4):
+        with page.expect_request("**/jobs/events"):
+            pass
+    assert page.evaluate("listening") <= 1

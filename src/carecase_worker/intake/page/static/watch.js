@@ -45,9 +45,10 @@ export async function watch({ read, events, everyS, signal, onValue, onEvent, on
 
 /** Return a stream of events that ends with `left`, and once the page is hidden; null if there is none now. */
 async function opened(events, signal, left) {
+  const ended = AbortSignal.any([signal, left.signal]);
   try {
-    const stream = await events(AbortSignal.any([signal, left.signal]));
-    if (stream) untilHidden(signal).then(() => left.abort(), () => {});
+    const stream = await events(ended);
+    if (stream) untilHidden(ended).then(() => left.abort(), () => {});
     return stream;
   } catch {
     signal.throwIfAborted(); // a stream that cannot be had now is asked for anew
