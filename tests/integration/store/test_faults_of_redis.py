@@ -119,6 +119,7 @@ def test_what_is_wrong_is_reported_and_nothing_is_half_admitted(alone: str, name
     [
         (b"-LOADING Redis is loading the dataset in memory\r\n", "is loading its data from disk; wait"),
         (b"-CLUSTERDOWN The cluster is down\r\n", "is a cluster with a part down; restore that part"),
+        (b"-NOAUTH Authentication required.\r\n", r"refuses the credentials; check redis\.url"),
         (b"-NOPERM User app has no permissions\r\n", "refuses a command to this user; check its ACL"),
         (b"-NOREPLICAS Not enough good replicas to write.\r\n", "has too few replicas to take writes"),
     ],

@@ -7,7 +7,9 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
+import pytest
 import redis
+from structlog.testing import capture_logs
 from tests.builders import Even, a_case, a_lease
 from tests.integration.worker.attempts import RETRY_DEADLINE, an_applier, attempt, fails_at, nothing
 from tests.integration.worker.groups.small_batches import SECOND, Accepted, Elapse, Transactions
@@ -43,6 +45,17 @@ def test_an_absent_database_is_one_failure_and_all_come_back_together(
     accepted.attempt("worker", next(n for n, job in enumerate(accepted.jobs) if job != to_notify.job_id))
     assert [accepted.outcomes_of(job) for job in accepted.jobs] == [[CREATED]] * 5
     assert commits.count == 2
+
+
+@pytest.mark.parametrize(("size", "event"), [(1, "chunk not applied"), (3, "chunks not applied")])
+def test_the_log_tells_why_nothing_was_applied(accepted: Accepted, size: int, event: str) -> None:
+    for key in range(size):
+        accepted.accept(a_case(key))
+    accepted.targets.step = fails_at("before write", FailureKind.AWAY)
+    with capture_logs() as logs:
+        accepted.attempt()
+    (told,) = [line for line in logs if line["event"] == event]
+    assert (told["log_level"], told["database"], told["reason"]) == ("warning", "demo", "target database: away")
 
 
 def test_past_the_deadline_each_batch_is_given_up(accepted: Accepted, elapse: Elapse) -> None:
