@@ -116,7 +116,7 @@ def test_columns_are_counted_from_the_first_that_is_used(tmp_path: Path) -> None
 
 def test_a_sheet_that_is_broken_off_after_an_error_is_no_workbook(tmp_path: Path) -> None:
     """The library for workbooks reads it as far as it goes."""
-    broken_off = "<c t='e'><v>#N/A</v></c></row></sheetData></broken>"
+    broken_off = "<c t='e'><v>#N/A</v></c></row></sheetData><"
     file = a_workbook(tmp_path, [HEADER, [37, 5, False, broken_off]])
     with pytest.raises(BatchUnreadable, match="is not a readable workbook"):
         cases(file)
