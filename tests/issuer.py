@@ -221,12 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _json(self, status: int, document: dict[str, Any]) -> None:
-        self._send(
-            status,
-            "application/json",
-            json.dumps(document).encode(),
-            {"Access-Control-Allow-Origin": self.issuer.faults.origin},
-        )
+        allowed = {"Access-Control-Allow-Origin": self.issuer.faults.origin} if "Origin" in self.headers else {}
+        self._send(status, "application/json", json.dumps(document).encode(), allowed)
 
     def _redirect(self, url: str) -> None:
         self._send(302, "text/plain", b"", {"Location": url})

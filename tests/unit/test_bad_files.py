@@ -69,6 +69,14 @@ def test_a_file_of_one_column_is_told_of_in_the_singular() -> None:
     assert words in refused(b"case_Key\n1,2\n", mapping=mapping)
 
 
+def test_a_row_that_ends_before_its_key_is_refused_with_its_line() -> None:
+    header = b"carePlan_Key,do_Not_Contact,case_Key\n"
+    for row, count in ((b"5", "1 cell"), (b"5,false", "2 cells"), (b"5,false,1,x", "4 cells")):
+        assert refused(header + b"5,false,1\n" + row + b"\n").startswith(
+            f"Line 3 has {count}, and there are 3 columns."
+        )
+
+
 def test_a_column_of_the_mapping_that_the_file_does_not_have_is_reported() -> None:
     """Each case would lose that field, and nobody would notice."""
     mapping = mapped(

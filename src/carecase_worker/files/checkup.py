@@ -155,7 +155,7 @@ def _fixed(settings: FileSettings, mapping: FileMapping) -> str:
 
 
 def _row(cells: list[str], settings: FileSettings) -> str:
-    text = StringIO(newline="")
+    text = StringIO()
     csv.writer(text, delimiter=settings.delimiter, lineterminator="").writerow(cells)
     return text.getvalue()
 
