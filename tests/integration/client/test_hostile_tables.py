@@ -92,6 +92,24 @@ def test_a_reader_that_is_killed_within_its_rows_ends_the_file_and_not_the_comma
         list(items)
 
 
+def damaged(path: Path, mark: bytes, beyond: int = 0) -> Path:
+    """A file with other bytes where a mark is last, or beyond it, as after a disk or a transfer has failed."""
+    content = path.read_bytes()
+    place = content.rindex(mark) + beyond
+    path.write_bytes(content[:place] + b"\xff" * 4 + content[place + 4 :])
+    return path
+
+
+def test_a_file_that_is_damaged_is_not_readable(tmp_path: Path) -> None:
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    columns = {NAMES[0]: [1], NAMES[1]: [5], NAMES[2]: [True], "case_ID": ["mine"]}
+    parquet.write_table(arrow.table(columns), tmp_path / "rows.parquet", compression="gzip")
+    workbook = a_workbook(tmp_path / "rows.xlsx", f'<row r="2">{ROW}</row>')
+    for path in (damaged(tmp_path / "rows.parquet", b"\x1f\x8b"), damaged(workbook, b"PK\5\6", beyond=12)):
+        with pytest.raises(BatchUnreadable, match="is not a readable"):
+            list(items_of_file(RowFile(path)))
+
+
 def test_a_workbook_without_sheets_is_refused(tmp_path: Path) -> None:
     path, empty = a_workbook(tmp_path / "some.xlsx", ""), tmp_path / "empty.xlsx"
     with ZipFile(path) as some, ZipFile(empty, "w") as file:

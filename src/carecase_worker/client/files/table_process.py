@@ -10,6 +10,7 @@ import posixpath
 import re
 import resource
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _KEPT = (type(None), bool, int, float, str)
 _WITHOUT_VALUE = re.compile(rb"""t\s*=\s*["']e["']|<(?:\w+:)?f[\s/>]""")
 """A mark of a cell in a sheet's XML that is an error or a formula."""
 _LONGEST_MATCH = 64
+_BROKEN = (BadZipFile, EOFError, LookupError, StopIteration, SyntaxError, ValueError, expat.ExpatError, zlib.error)
+"""What is raised for an archive, or a part of it, that is broken."""
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 _LETTERS = 26
 
@@ -82,19 +85,19 @@ def error_cells(file: IO[bytes]) -> ErrorCells:
     """Return the cells of the first sheet that have an error instead of a value; none for other formats than .xlsx."""
     if not is_zipfile(file):
         return {}
-    with ZipFile(file) as packed:
-        parts = {name.replace("\\", "/").lower(): name for name in packed.namelist()}
-        if _WORKBOOK not in parts:
-            return {}
-        try:
+    try:
+        with ZipFile(file) as packed:
+            parts = {name.replace("\\", "/").lower(): name for name in packed.namelist()}
+            if _WORKBOOK not in parts:
+                return {}
             part = parts[_first_sheet(packed.read(parts[_WORKBOOK]), packed.read(parts[_RELATIONS]))]
             with packed.open(part) as sheet:
                 if not _has_match(sheet, _WITHOUT_VALUE):
                     return {}
             with packed.open(part) as sheet:
                 return _ErrorReader().read(sheet)
-        except (BadZipFile, LookupError, StopIteration, SyntaxError, ValueError, expat.ExpatError):
-            sys.exit(UNREADABLE)
+    except _BROKEN:
+        sys.exit(UNREADABLE)
 
 
 def _first_sheet(workbook: bytes, relations: bytes) -> str:
@@ -177,7 +180,9 @@ def rows_of_parquet(file: IO[bytes]) -> Iterator[Row]:
         yield opened.schema_arrow.names
         for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE):
             yield from zip(*(_values_of(column, arrow) for column in batch.columns), strict=True)
-    except (arrow.ArrowException, ValueError):
+    except MemoryError:
+        raise  # one of them is an ArrowException
+    except (arrow.ArrowException, OSError, ValueError):
         sys.exit(UNREADABLE)
 
 
