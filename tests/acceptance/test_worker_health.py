@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -112,7 +113,20 @@ def test_a_directory_that_others_may_use_is_not_believed(tmp_path: Path) -> None
     assert "remove it" in ended.stderr
 
 
-def test_a_worker_reports_its_health_at_a_port_and_to_the_check(system: System, tmp_path: Path) -> None:
+MEASURED = (
+    r'^carecase_chunk_stage_seconds_count\{stage="write"\} [1-9]',
+    r'^carecase_redis_round_trip_seconds_count\{operation="complete"\} [1-9]',
+    r'^carecase_chunk_attempts_total\{database="demo",failure=""\} [1-9]',
+)
+"""What its page of metrics has once it has applied a batch."""
+
+
+def has_measured(url: str) -> bool:
+    page = http_get(url).text
+    return all(re.search(pattern, page, re.MULTILINE) for pattern in MEASURED)
+
+
+def test_a_worker_reports_its_health_at_a_port_and_to_the_check(system: System, tmp_path: Path, first_key: int) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with worker_beside(system, tmp_path, {"CARECASE_WORKER_PORT": str(port)}) as worker:
@@ -125,6 +139,9 @@ def test_a_worker_reports_its_health_at_a_port_and_to_the_check(system: System, 
         assert scraped.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert "carecase_worker_well 1.0" in scraped.text
         assert http_get(f"{url}/else").status_code == 404
+        with paused_workers(system):
+            system.final(system.send([a_case(first_key)]))
+        eventually(partial(has_measured, f"{url}/metrics"), what="all of it is measured")
         taken = run(
             "worker",
             cwd=tmp_path,
