@@ -84,6 +84,12 @@ def test_what_was_cut_of_what_was_sealed_before_there_were_data_keys_does_not_op
             key.open(Kind.PAYLOAD, HERE, RECORDED_16[:size])
 
 
+def test_what_was_sealed_before_there_were_data_keys_and_names_no_key_does_not_open() -> None:
+    """The name is ASCII, so that other bytes are damage."""
+    with pytest.raises(PayloadUnreadable, match="which is not configured"):
+        a_key(UNSEALED, "").open(Kind.PAYLOAD, HERE, RECORDED_16.replace(b"2026", b"\xff026", 1))
+
+
 def test_a_job_without_a_data_key_has_none_to_be_wrapped_anew() -> None:
     with pytest.raises(SealBroken, match="the job has no data key"):
         Seals({"new": NEW}, required=False).rewrapped("", JOB)
