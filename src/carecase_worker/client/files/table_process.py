@@ -40,7 +40,7 @@ _WITHOUT_VALUE = re.compile(rb"""t\s*=\s*["']e["']|<(?:\w+:)?f[\s/>]""")
 """A mark of a cell in a sheet's XML that is an error or a formula."""
 _LONGEST_MATCH = 64
 _BROKEN = (BadZipFile, EOFError, LookupError, StopIteration, SyntaxError, ValueError, expat.ExpatError, zlib.error)
-"""What is raised for an archive, or a part of it, that is broken."""
+"""The errors that an archive raises if it, or a part of it, is broken."""
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 _LETTERS = 26
 
