@@ -3,6 +3,7 @@
 from itertools import count
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 from tests.builders import a_case
 from tests.integration.worker.attempts import SteppedStore, SteppedTargets, an_applier, attempt
@@ -40,6 +41,22 @@ def test_each_kind_of_bad_batch_costs_the_others_nothing_but_a_second_transactio
     assert accepted.store.jobs.job(cancelled).state is State.CANCELLED
     assert accepted.store.jobs.job(unreadable).state is State.WAITING, "for a worker that can read it"
     assert commits.count == 1
+
+
+@pytest.mark.parametrize("cancels_first", [True, False])
+def test_a_cancelled_batch_leaves_the_others_in_their_care_plan(accepted: Accepted, cancels_first: bool) -> None:
+    """A case of another care plan would be moved into it."""
+    accepted.accept(a_case(9, carePlan_Key=6))
+    accepted.attempt()
+    one, two = (accepted.accept(a_case(9), a_case(key), care_plan=5) for key in (1, 2))
+    cancelled, applied = (one, two) if cancels_first else (two, one)
+    accepted.store.jobs.cancel(cancelled)
+    accepted.targets.step = commits = Transactions()
+    accepted.attempt(number=1)
+    assert commits.count == 1
+    assert accepted.outcomes_of(cancelled) == [CANCELLED] * 2
+    assert accepted.outcomes_of(applied) == [OTHER_CARE_PLAN, CREATED]
+    assert accepted.targets.rows("SELECT careplan_key FROM care_case WHERE case_key = 9") == [(6,)]
 
 
 def test_the_reason_of_one_that_goes_alone_is_reported_though_the_next_one_is_applied(accepted: Accepted) -> None:
