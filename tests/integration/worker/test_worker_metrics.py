@@ -1,6 +1,7 @@
 """Metrics of a worker: pool processes count, the main process shows the counts, a killed process takes none with it."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.tls import certificates
 
 from carecase_worker.errors import FailureKind
 from carecase_worker.settings.loading import load
+from carecase_worker.store.scripts import OPERATIONS
 from carecase_worker.worker.metrics import Stage, WorkerMetrics, metrics_of, unmetered
 from carecase_worker.worker.processes.pool_process import PoolProcess
 
@@ -85,6 +87,13 @@ def test_each_pool_process_counts_in_a_part_of_its_own() -> None:
         in_a_killed_process(partial(count, index))
     parts = [worker.memory[number * worker.size : (number + 1) * worker.size] for number in range(3)]
     assert [sum(part) for part in parts] == [1, 2, 3]
+
+
+def test_the_round_trips_of_each_operation_of_workers_have_a_series() -> None:
+    page = metrics_of(load(environment={})).exposition().decode()
+    named = set(re.findall(r'^carecase_redis_round_trip_seconds_count\{operation="(\w+)"\}', page, re.MULTILINE))
+    assert named == {"claim", "complete", "place", "release", "reclaim", "settle"}
+    assert named <= set(OPERATIONS)
 
 
 def test_a_stage_is_observed_whether_it_succeeds_or_fails() -> None:
