@@ -59,7 +59,7 @@ class Opened:
         except Error as fault:
             if DROPPED not in fault.message:
                 raise
-            self._wait_for_error_page()
+            _wait_for_error_page(self.page)
             return False
         return True
 
@@ -67,12 +67,9 @@ class Opened:
         if not self._dropped:
             return True
         if "document" in self._dropped:
-            self._wait_for_error_page()
+            _wait_for_error_page(self.page)
         # to go to an address with a fragment from this very address would load nothing
         return self._is_loaded(self.page.reload)
-
-    def _wait_for_error_page(self) -> None:
-        self.page.wait_for_url(_ERROR_PAGE)  # else it would interrupt the next load
 
     def _note(self, request: Request) -> None:
         if request.failure == DROPPED:
@@ -110,7 +107,11 @@ def reload_when_dropped(window: Page) -> None:
             return
         with suppress(Error):  # the window is closed
             if request.resource_type == "document":
-                window.wait_for_url(_ERROR_PAGE)  # else it would interrupt the load
+                _wait_for_error_page(window)
             window.reload()
 
     window.on("requestfailed", note)
+
+
+def _wait_for_error_page(page: Page) -> None:
+    page.wait_for_url(_ERROR_PAGE)  # else it would interrupt the next load

@@ -28,9 +28,9 @@ rate_per_second = 0
 max_backlog_jobs = {BACKLOG}
 """
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "prometheus"
-OF_A_BUSY_MACHINE = {"NoIntakes", "NoWorkers", "StoreDown", "AcceptanceErrorBudgetBurn"}
+OF_A_BUSY_MACHINE = {"NoIntakes", "NoWorkers", "AcceptanceErrorBudgetBurn"}
 """Alerts that a busy test machine has rightly, in such a hurry: a scrape that takes seconds, a worker that is not heard
-of for ten, a Redis that does not answer for four, a 202 after more than one."""
+of for ten, a 202 after more than one."""
 _BOUND = re.compile(r'(?<=_seconds\) > )\d+|(?<=le=")\d+(?=\.0")')
 _WINDOW = re.compile(r"(?<=\[)\d+[mhd](?=\])|(?<=offset )\d+[mhd]")
 _DURATION = re.compile(r"^(\d+)([smhd])$")

@@ -39,8 +39,6 @@ _KEPT = (type(None), bool, int, float, str)
 _WITHOUT_VALUE = re.compile(rb"""t\s*=\s*["']e["']|<(?:\w+:)?f[\s/>]""")
 """A mark of a cell in a sheet's XML that is an error or a formula."""
 _LONGEST_MATCH = 64
-_BROKEN = (BadZipFile, EOFError, LookupError, StopIteration, SyntaxError, ValueError, expat.ExpatError, zlib.error)
-"""The errors that an archive raises if it, or a part of it, is broken."""
 _WORKBOOK, _RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 _LETTERS = 26
 
@@ -96,7 +94,7 @@ def error_cells(file: IO[bytes]) -> ErrorCells:
                     return {}
             with packed.open(part) as sheet:
                 return _ErrorReader().read(sheet)
-    except _BROKEN:
+    except (BadZipFile, EOFError, LookupError, StopIteration, SyntaxError, ValueError, expat.ExpatError, zlib.error):
         sys.exit(UNREADABLE)
 
 

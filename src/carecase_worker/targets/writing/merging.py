@@ -12,8 +12,8 @@ from carecase_worker.targets.tables import VERSION
 def as_one(plans: Sequence[WritePlan]) -> WritePlan:
     """Merge plans into one that writes each case in the order of its versions.
 
-    Their care plan guard is the same, but for those that write nothing: these have none. An item's
-    index is then counted through all chunks.
+    Their care plan guard is the same, but for those that write nothing: these have none. An item's index is then
+    counted through all chunks.
     """
     return WritePlan(
         keys=[key for plan in plans for key in plan.keys],
